@@ -1,0 +1,80 @@
+//! Prometheus metrics, served on `NADI_METRICS_BIND` alone. Labels are operations, never paths, ids or people.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, TextEncoder,
+    register_histogram_vec, register_int_counter, register_int_counter_vec, register_int_gauge,
+};
+
+/// What must never happen, and did: somebody should be woken.
+pub static ALARMS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("nadi_alarms_total", "What must never happen", &["kind"])
+        .expect("registered once")
+});
+
+static REQUESTS: LazyLock<HistogramVec> = LazyLock::new(|| {
+    register_histogram_vec!(
+        "nadi_http_request_seconds",
+        "Answers by operation and status",
+        &["operation", "status"],
+        vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]
+    )
+    .expect("registered once")
+});
+
+/// Connections open to PostgreSQL servers.
+pub static CONNECTIONS: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!("nadi_pg_connections", "Connections open to PostgreSQL")
+        .expect("registered once")
+});
+
+/// Clinics held open.
+pub static CLINICS: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!("nadi_clinics_known", "Clinics in this process's cache")
+        .expect("registered once")
+});
+
+/// Hints that this process owes the ledger.
+pub static HINTS_OWED: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!("nadi_hints_owed", "Wake-ups that could not be put on record yet")
+        .expect("registered once")
+});
+
+/// Messages that only a sweep found, more than two minutes late. Anything but 0 is an alarm.
+pub static LEDGER_MISSED: LazyLock<IntCounter> = LazyLock::new(|| {
+    register_int_counter!("nadi_ledger_missed_total", "Messages that only a sweep found")
+        .expect("registered once")
+});
+
+/// Messages by channel and outcome.
+pub static MESSAGES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("nadi_messages_total", "Messages tried", &["channel", "outcome"])
+        .expect("registered once")
+});
+
+pub fn answered(operation: &str, status: u16, took: Duration) {
+    let status = match status {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    };
+    REQUESTS.with_label_values(&[operation, status]).observe(took.as_secs_f64());
+}
+
+/// The page that Prometheus reads.
+pub fn page() -> String {
+    // An alarm can only be set on a figure that is there before the first trouble.
+    for figure in [&HINTS_OWED, &CLINICS, &CONNECTIONS] {
+        LazyLock::force(figure);
+    }
+    LazyLock::force(&LEDGER_MISSED);
+    let mut text = Vec::new();
+    let gathered = TextEncoder::new().encode(&prometheus::gather(), &mut text);
+    match gathered {
+        Ok(()) => String::from_utf8(text).unwrap_or_default(),
+        Err(error) => format!("# {error}\n"),
+    }
+}
