@@ -1,0 +1,101 @@
+//! The central database: the registry of clinics, and the way to the PostgreSQL server that it lives on.
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgConnectOptions;
+use uuid::Uuid;
+
+use super::directory::ClinicRow;
+use super::pools::{BudgetError, Pool, PoolSettings, Server};
+use super::{Realm, handshake};
+use crate::config::Settings;
+use crate::crypto::MasterKey;
+use crate::error::Problem;
+use crate::ids::ClinicId;
+use crate::time::Clock;
+
+/// Connections set aside for the central database before any clinic gets one: for the registry, sign-ins on the platform,
+/// provisioning.
+const SHARE: usize = 2;
+/// What holds a connection of its own beside the pools: the sender of hints.
+const HINTER: usize = 1;
+
+/// Everything that reaches the central database.
+pub struct Central {
+    pub master: MasterKey,
+    pub realm: Arc<Realm>,
+    /// The way in as the provisioning role, past any pooler.
+    pub home: PgConnectOptions,
+    /// The budget of connections to it, less central's share.
+    pub home_server: Arc<Server>,
+}
+
+impl Central {
+    /// Opens nothing yet: connections are made when they are needed.
+    ///
+    /// # Errors
+    /// When the budget is too small for its fixed shares.
+    pub fn new(
+        settings: &Settings,
+        pooled: PgConnectOptions,
+        direct: PgConnectOptions,
+        master: MasterKey,
+        clock: Clock,
+    ) -> Result<Self, BudgetError> {
+        let budget = settings.connection_budget.saturating_sub(HINTER);
+        let home_server = Server::new("home", budget, Some(direct.clone()))?;
+        let share = home_server.set_aside("central", SHARE)?;
+        let central = PoolSettings { max_open: SHARE, ..PoolSettings::new(pooled, Uuid::nil()) };
+        let host = format!("admin.{}", settings.base_domain);
+        let realm = Realm {
+            id: Uuid::nil(),
+            keys: master.platform().clone(),
+            clock,
+            url: settings.public_url(&host),
+            pool: Pool::new(share, central, handshake::none()),
+        };
+        Ok(Self { master, realm: Arc::new(realm), home: direct, home_server })
+    }
+
+    /// Connections open to the home server, all pools together.
+    pub fn open_connections(&self) -> usize {
+        self.home_server.open_connections() + self.realm.pool.server().open_connections() + HINTER
+    }
+
+    pub async fn clinic_row(&self, slug: &str) -> Result<Option<ClinicRow>, Problem> {
+        let mut conn = self.realm.read().await?;
+        Ok(sqlx::query_as(
+            "select id, slug, name, time_zone, language, country, status, server_id, root_key_wrapped, schema_level
+             from clinics where slug = $1",
+        )
+        .bind(slug)
+        .fetch_optional(&mut conn)
+        .await?)
+    }
+
+    pub async fn slug_of(&self, id: ClinicId) -> Result<Option<String>, Problem> {
+        let mut conn = self.realm.read().await?;
+        Ok(sqlx::query_scalar("select slug from clinics where id = $1")
+            .bind(id)
+            .fetch_optional(&mut conn)
+            .await?)
+    }
+
+    /// A pool of one connection to a clinic's database as the provisioning role, inside the budget.
+    pub fn as_owner(&self, database: &str) -> Pool {
+        let connect = self.home.clone().database(database);
+        Pool::new(
+            self.home_server.clone(),
+            PoolSettings { max_open: 1, ..PoolSettings::new(connect, Uuid::nil()) },
+            handshake::none(),
+        )
+    }
+}
+
+impl From<crate::tenancy::pools::AcquireError> for Problem {
+    /// Of the platform's own connections; a clinic's are translated where its name is known.
+    fn from(error: crate::tenancy::pools::AcquireError) -> Self {
+        tracing::warn!(%error, "no connection");
+        Problem::unavailable("unavailable", "the database cannot be reached now")
+    }
+}

@@ -1,0 +1,438 @@
+//! The books of one server: how many connections each pool has, which lie idle and since when, who waits.
+//! Decides, and does nothing itself: what must be done comes out as deeds, to be done once the lock is released.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::breaker::Breaker;
+use super::budget::{LaneId, ServerFigures};
+use super::conn::Conn;
+use super::connect::Link;
+use super::{AcquireError, PoolFigures, PoolInner};
+
+/// How often in a row a pool may hand a connection to its own next caller while other pools wait for a permit. Giving it up
+/// costs a close and a connect, some ten short reads' worth; so this halves the throughput at worst, and the others wait for
+/// this many uses at most.
+const OWN_TURNS: u32 = 8;
+
+/// A connection that has lain idle for so long is anybody's. One that has not will be wanted again by its own pool at once, and
+/// to take it would cost both pools a connect: ten busy clinics then did a quarter of what one did.
+const NOBODYS_AFTER: Duration = Duration::from_secs(1);
+
+/// Something to do without the lock.
+pub(super) enum Deed {
+    /// A permit is taken: connect for this pool.
+    Connect(Arc<PoolInner>),
+    SeeOff(LaneId, Link),
+}
+
+/// A caller in a pool's queue.
+pub(super) struct Waiter {
+    pub(super) ticket: u64,
+    pub(super) answer: oneshot::Sender<Result<Conn, AcquireError>>,
+}
+
+/// A pool, as its server's books have it.
+pub(super) struct Lane {
+    pool: Weak<PoolInner>,
+    max_open: usize,
+    idle_limit: Duration,
+    /// Permits taken: in use, idle, being opened, being closed.
+    open: usize,
+    connecting: usize,
+    closing: usize,
+    /// Its idle connections, oldest first, as keys of `Desk::idle`.
+    stash: VecDeque<u64>,
+    waiters: VecDeque<Waiter>,
+    queued: bool,
+    /// Handed to its own callers in a row while others waited for a permit.
+    own_turns: u32,
+    breaker: Breaker,
+    closed: bool,
+    used_at: Instant,
+}
+
+impl Lane {
+    pub(super) fn new(pool: Weak<PoolInner>, max_open: usize, idle_limit: Duration) -> Lane {
+        Lane {
+            pool,
+            max_open: max_open.max(1),
+            idle_limit,
+            open: 0,
+            connecting: 0,
+            closing: 0,
+            stash: VecDeque::new(),
+            waiters: VecDeque::new(),
+            queued: false,
+            own_turns: 0,
+            breaker: Breaker::default(),
+            closed: false,
+            used_at: Instant::now(),
+        }
+    }
+
+    /// Permits that the pool could use at once.
+    fn wants(&self, now: Instant) -> usize {
+        if self.breaker.refuses(now).is_some() {
+            return 0;
+        }
+        // Until a connection has succeeded, one tries for all: a database that is down burns one permit, not six.
+        let at_once = if self.breaker.proven() { usize::MAX } else { 1 };
+        (self.waiters.len().saturating_sub(self.connecting))
+            .min(self.max_open.saturating_sub(self.open))
+            .min(at_once.saturating_sub(self.connecting))
+    }
+
+    /// Connections that it has, or will have in a moment.
+    fn standing(&self) -> usize {
+        self.open - self.closing
+    }
+
+    /// May this pool have a connection of `other` closed to make room for one of its own? It must have none yet, or clearly
+    /// fewer: so that busy pools end up with equal shares, and then leave each other alone.
+    fn may_take_from(&self, other: &Lane) -> bool {
+        self.standing() == 0 || other.standing() > self.standing() + 1
+    }
+
+    /// Why nobody needs to wait here: connecting fails, and there is no connection that could come back.
+    fn hopeless(&self, now: Instant) -> Option<AcquireError> {
+        if self.open == self.closing { self.breaker.refuses(now).cloned() } else { None }
+    }
+
+    fn dismiss(&mut self, error: &AcquireError) {
+        for waiter in self.waiters.drain(..) {
+            // The receiver of a waiter in the queue is alive: who leaves takes it out first.
+            let _ = waiter.answer.send(Err(error.clone()));
+        }
+    }
+}
+
+struct Parked {
+    lane: LaneId,
+    link: Link,
+    since: Instant,
+}
+
+pub(super) struct Desk {
+    free: usize,
+    closing: usize,
+    lanes: HashMap<LaneId, Lane>,
+    /// All idle connections of the server, the one idle longest first.
+    idle: BTreeMap<u64, Parked>,
+    /// Pools with callers in the queue, in the order of their turns.
+    turns: VecDeque<LaneId>,
+    next_id: u64,
+    /// What has been counted; the rest of it is filled in when asked for.
+    pub(super) counted: ServerFigures,
+}
+
+impl Desk {
+    pub(super) fn new(permits: usize) -> Desk {
+        Desk {
+            free: permits,
+            closing: 0,
+            lanes: HashMap::new(),
+            idle: BTreeMap::new(),
+            turns: VecDeque::new(),
+            next_id: 0,
+            counted: ServerFigures { budget: permits, ..ServerFigures::default() },
+        }
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(super) fn add_lane(&mut self, lane: Lane) -> LaneId {
+        let id = LaneId(self.new_id());
+        self.lanes.insert(id, lane);
+        id
+    }
+
+    /// Moves permits to another desk's share.
+    pub(super) fn set_aside(&mut self, permits: usize) -> bool {
+        let enough = self.free > permits;
+        if enough {
+            self.free -= permits;
+            self.counted.budget -= permits;
+        }
+        enough
+    }
+
+    /// The pool's idle connection used last, else why there is none to wait for.
+    pub(super) fn take_idle(
+        &mut self,
+        id: LaneId,
+        now: Instant,
+    ) -> Result<Option<Link>, AcquireError> {
+        let Some(lane) = self.lanes.get_mut(&id).filter(|lane| !lane.closed) else {
+            return Err(AcquireError::Closed);
+        };
+        lane.used_at = now;
+        if let Some(key) = lane.stash.pop_back() {
+            return Ok(self.idle.remove(&key).map(|parked| parked.link));
+        }
+        lane.hopeless(now).map_or(Ok(None), Err)
+    }
+
+    pub(super) fn enqueue(
+        &mut self,
+        id: LaneId,
+        answer: oneshot::Sender<Result<Conn, AcquireError>>,
+    ) -> u64 {
+        let ticket = self.new_id();
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.waiters.push_back(Waiter { ticket, answer });
+            if !lane.queued {
+                lane.queued = true;
+                self.turns.push_back(id);
+            }
+        }
+        ticket
+    }
+
+    pub(super) fn leave_queue(&mut self, id: LaneId, ticket: u64) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.waiters.retain(|waiter| waiter.ticket != ticket);
+        }
+    }
+
+    /// Gives free permits to pools in turn, then makes room for those that still wait.
+    pub(super) fn serve(&mut self, now: Instant, deeds: &mut Vec<Deed>) {
+        let mut passed_over = 0;
+        while self.free > 0 && passed_over < self.turns.len() {
+            let Some(id) = self.turns.pop_front() else { break };
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            if lane.waiters.is_empty() {
+                lane.queued = false;
+                continue;
+            }
+            self.turns.push_back(id);
+            // A caller in the queue keeps its pool alive.
+            if lane.wants(now) > 0
+                && let Some(pool) = lane.pool.upgrade()
+            {
+                self.free -= 1;
+                lane.open += 1;
+                lane.connecting += 1;
+                deeds.push(Deed::Connect(pool));
+                passed_over = 0;
+            } else {
+                passed_over += 1;
+            }
+        }
+        if self.free == 0 {
+            self.make_room(now, deeds);
+        }
+    }
+
+    /// Sees off idle connections, the one idle longest first, for pools that wait and may have their place.
+    fn make_room(&mut self, now: Instant, deeds: &mut Vec<Deed>) {
+        let mut coming = self.closing;
+        for turn in 0..self.turns.len() {
+            let id = self.turns[turn];
+            let wants = self.lanes.get(&id).map_or(0, |lane| lane.wants(now));
+            for _ in 0..wants {
+                if coming > 0 {
+                    coming -= 1;
+                    continue;
+                }
+                let Some(key) = self.victim_of(id, now) else { break };
+                let Some(parked) = self.idle.remove(&key) else { break };
+                self.counted.evicted += 1;
+                self.forget_stashed(&parked);
+                self.see_off(parked.lane, parked.link, now, deeds);
+            }
+        }
+    }
+
+    fn victim_of(&self, id: LaneId, now: Instant) -> Option<u64> {
+        let taker = self.lanes.get(&id)?;
+        let may_go = |parked: &Parked| {
+            now - parked.since >= NOBODYS_AFTER
+                || self.lanes.get(&parked.lane).is_none_or(|giver| taker.may_take_from(giver))
+        };
+        self.idle.iter().find(|(_, parked)| may_go(parked)).map(|(key, _)| *key)
+    }
+
+    /// Permits that other pools could use at once, and may have of this one.
+    fn wanted_of(&self, giver: LaneId, now: Instant) -> usize {
+        let Some(giving) = self.lanes.get(&giver) else { return 0 };
+        let others = self.turns.iter().filter(|id| **id != giver);
+        others
+            .filter_map(|id| self.lanes.get(id))
+            .filter(|lane| lane.may_take_from(giving))
+            .map(|lane| lane.wants(now))
+            .sum()
+    }
+
+    fn forget_stashed(&mut self, parked: &Parked) {
+        // The oldest of all is the oldest of its pool; the reaper may take others.
+        if let Some(lane) = self.lanes.get_mut(&parked.lane) {
+            let idle = &self.idle;
+            lane.stash.retain(|key| idle.contains_key(key));
+        }
+    }
+
+    /// A connection fit for use: to the pool's next caller, to make room for another pool, or to lie idle.
+    pub(super) fn place(
+        &mut self,
+        pool: &Arc<PoolInner>,
+        mut link: Link,
+        now: Instant,
+        deeds: &mut Vec<Deed>,
+    ) {
+        let others_wait = !self.turns.is_empty() && self.wanted_of(pool.lane, now) > self.closing;
+        let Some(lane) = self.lanes.get_mut(&pool.lane) else { return };
+        let yields = others_wait && (lane.own_turns >= OWN_TURNS || lane.waiters.is_empty());
+        if lane.closed || yields {
+            lane.own_turns = 0;
+            self.counted.evicted += u64::from(yields);
+            self.see_off(pool.lane, link, now, deeds);
+            return;
+        }
+        lane.own_turns = if others_wait { lane.own_turns + 1 } else { 0 };
+        while let Some(waiter) = lane.waiters.pop_front() {
+            match waiter.answer.send(Ok(Conn::idle(pool.clone(), link))) {
+                Err(Ok(mut unheard)) => match unheard.take_link() {
+                    Some(back) => link = back,
+                    None => return,
+                },
+                _ => return,
+            }
+        }
+        self.next_id += 1;
+        lane.stash.push_back(self.next_id);
+        lane.used_at = now;
+        self.idle.insert(self.next_id, Parked { lane: pool.lane, link, since: now });
+    }
+
+    /// Closes a connection; its permit is free when the backend has gone.
+    pub(super) fn see_off(&mut self, id: LaneId, link: Link, now: Instant, deeds: &mut Vec<Deed>) {
+        self.closing += 1;
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.closing += 1;
+            if let Some(error) = lane.hopeless(now) {
+                lane.dismiss(&error);
+            }
+        }
+        deeds.push(Deed::SeeOff(id, link));
+    }
+
+    pub(super) fn departed(&mut self, id: LaneId, now: Instant, deeds: &mut Vec<Deed>) {
+        self.closing -= 1;
+        self.counted.closed += 1;
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.closing -= 1;
+        }
+        self.release(id);
+        self.serve(now, deeds);
+    }
+
+    fn release(&mut self, id: LaneId) {
+        self.free += 1;
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.open -= 1;
+            if lane.closed && lane.open == 0 {
+                self.lanes.remove(&id);
+            }
+        }
+    }
+
+    pub(super) fn connected(
+        &mut self,
+        pool: &Arc<PoolInner>,
+        link: Link,
+        now: Instant,
+        deeds: &mut Vec<Deed>,
+    ) {
+        self.counted.opened += 1;
+        if let Some(lane) = self.lanes.get_mut(&pool.lane) {
+            lane.connecting -= 1;
+            lane.breaker.succeeded();
+        }
+        self.place(pool, link, now, deeds);
+        // The first success lets the others of its pool connect too.
+        self.serve(now, deeds);
+    }
+
+    pub(super) fn connect_failed(
+        &mut self,
+        id: LaneId,
+        error: AcquireError,
+        now: Instant,
+        deeds: &mut Vec<Deed>,
+    ) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.connecting -= 1;
+        }
+        self.release(id);
+        self.note_failure(id, error, now);
+        self.serve(now, deeds);
+    }
+
+    pub(super) fn refuses(&self, id: LaneId, now: Instant) -> bool {
+        self.lanes.get(&id).is_some_and(|lane| lane.breaker.refuses(now).is_some())
+    }
+
+    /// Trips the pool's breaker, also where the permit stays with its holder.
+    pub(super) fn note_failure(&mut self, id: LaneId, error: AcquireError, now: Instant) {
+        self.counted.failed += 1;
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.breaker.failed(error, now);
+            if let Some(error) = lane.hopeless(now) {
+                lane.dismiss(&error);
+            }
+        }
+    }
+
+    pub(super) fn close_lane(&mut self, id: LaneId, now: Instant, deeds: &mut Vec<Deed>) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        lane.closed = true;
+        lane.dismiss(&AcquireError::Closed);
+        let stash = std::mem::take(&mut lane.stash);
+        if lane.open == 0 {
+            self.lanes.remove(&id);
+        }
+        for parked in stash.iter().filter_map(|key| self.idle.remove(key)).collect::<Vec<_>>() {
+            self.see_off(id, parked.link, now, deeds);
+        }
+    }
+
+    /// Closes what has been idle or open for long enough, and looks again at breakers whose time is up.
+    pub(super) fn reap(&mut self, now: Instant, deeds: &mut Vec<Deed>) {
+        let lanes = &self.lanes;
+        let due = self.idle.extract_if(.., |_, parked| {
+            let limit = lanes.get(&parked.lane).map_or(Duration::ZERO, |lane| lane.idle_limit);
+            parked.link.retire_at <= now || now - parked.since >= limit
+        });
+        for parked in due.map(|(_, parked)| parked).collect::<Vec<_>>() {
+            self.forget_stashed(&parked);
+            self.see_off(parked.lane, parked.link, now, deeds);
+        }
+        self.serve(now, deeds);
+    }
+
+    pub(super) fn figures(&self) -> ServerFigures {
+        ServerFigures {
+            open: self.counted.budget - self.free,
+            idle: self.idle.len(),
+            waiting: self.lanes.values().map(|lane| lane.waiters.len()).sum(),
+            ..self.counted
+        }
+    }
+
+    pub(super) fn lane_figures(&self, id: LaneId, now: Instant) -> PoolFigures {
+        self.lanes.get(&id).map_or_else(PoolFigures::default, |lane| PoolFigures {
+            open: lane.open,
+            idle: lane.stash.len(),
+            waiting: lane.waiters.len(),
+            unused_for: now - lane.used_at,
+        })
+    }
+}

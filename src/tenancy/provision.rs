@@ -1,0 +1,410 @@
+//! Making a clinic: all of it in the end, or nothing, whatever dies when. The slug is reserved in a committed row with a
+//! lease before the first step; each step can be repeated; whoever finds a lapsed lease undoes what is there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::postgres::PgConnection;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::central::Central;
+use super::notices::{Notice, Notices};
+use super::pools::Conn;
+use super::{migrate, roles};
+use crate::audit::{self, Act, Actor};
+use crate::auth::links;
+use crate::crypto::{ClinicKeys, RootKey};
+use crate::db;
+use crate::error::Problem;
+use crate::ids::{self, AccountId, ClinicId, LocationId, ServerId};
+use crate::outbox;
+
+/// How long one provisioning may take before another instance may undo it. It takes well under a second.
+const LEASE: Duration = Duration::from_secs(60);
+/// How often a connection is waited for once more, two seconds each.
+const PATIENCE: u32 = 5;
+
+/// What a caller asks for.
+#[derive(Clone, Debug)]
+pub struct NewClinic {
+    pub slug: String,
+    pub name: String,
+    pub time_zone: String,
+    pub language: String,
+    pub country: String,
+    pub state: Option<String>,
+    pub admin: NewAdmin,
+    pub owner: Option<AccountId>,
+}
+
+/// The first person who may sign in there.
+#[derive(Clone, Debug)]
+pub struct NewAdmin {
+    pub full_name: String,
+    pub email: String,
+    pub phone: Option<String>,
+}
+
+/// A clinic that has just been made.
+pub struct Provisioned {
+    pub id: ClinicId,
+    pub admin: AccountId,
+    /// The link's token, with which the first admin sets a password.
+    pub password_token: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    #[error("there is a clinic of this name already")]
+    SlugTaken,
+    #[error("the clinic could not be made: {0}")]
+    Failed(String),
+    #[error(transparent)]
+    Db(#[from] sqlx::Error),
+}
+
+impl From<ProvisionError> for Problem {
+    fn from(error: ProvisionError) -> Self {
+        match error {
+            ProvisionError::SlugTaken => Problem::conflict("slug-taken", error.to_string()),
+            ProvisionError::Failed(why) => {
+                tracing::error!(%why, "provisioning failed");
+                Problem::unavailable(
+                    "provisioning-failed",
+                    "the clinic could not be made; nothing was left behind",
+                )
+            }
+            ProvisionError::Db(error) => error.into(),
+        }
+    }
+}
+
+/// Makes and unmakes clinics on the home server.
+pub struct Provisioner {
+    central: Arc<Central>,
+    notices: Notices,
+    template: OnceCell<String>,
+    /// One clinic is made at a time: databases are not made faster side by side, and central's few connections are needed by
+    /// those who sign in meanwhile.
+    turn: Semaphore,
+}
+
+impl Provisioner {
+    pub fn new(central: Arc<Central>, notices: Notices) -> Self {
+        Self { central, notices, template: OnceCell::new(), turn: Semaphore::new(1) }
+    }
+
+    /// Makes a clinic, ready to answer when this returns.
+    ///
+    /// # Errors
+    /// `SlugTaken`, or what failed: nothing of the clinic is left then, or nothing will be once its lease has lapsed.
+    pub async fn provision(
+        &self,
+        new: &NewClinic,
+        by: Actor,
+    ) -> Result<Provisioned, ProvisionError> {
+        let _turn = self.turn.acquire().await.expect("never closed"); // before the lease begins to run
+        let id = ClinicId::new();
+        let root = RootKey::generate();
+        let lease = ids::new_uuid();
+        self.reserve(id, new, &root, lease).await?;
+        let made = match self.build(id, new, &ClinicKeys::derive(&root)).await {
+            Ok(made) => self.activate(made, new, lease, by).await,
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(made) => {
+                self.notices.tell(Notice::Clinic(new.slug.clone())).await;
+                Ok(made)
+            }
+            Err(error) => {
+                tracing::error!(%error, slug = new.slug, "provisioning failed; undoing it");
+                if let Err(error) = self.undo(id, lease).await {
+                    tracing::error!(%error, slug = new.slug, "undoing failed too; it is tried again when the lease lapses");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the name, in a transaction of its own: from here on the work is on record.
+    async fn reserve(
+        &self,
+        id: ClinicId,
+        new: &NewClinic,
+        root: &RootKey,
+        lease: Uuid,
+    ) -> Result<(), ProvisionError> {
+        let mut conn = self.conn().await?;
+        let inserted = sqlx::query(
+            "insert into clinics (id, slug, name, time_zone, language, country, state, status, server_id,
+                                  root_key_wrapped, owner_id, lease_token, leased_until)
+             values ($1, $2, $3, $4, $5, $6, $7, 'provisioning', $8, $9, $10, $11, now() + $12)",
+        )
+        .bind(id)
+        .bind(&new.slug)
+        .bind(&new.name)
+        .bind(&new.time_zone)
+        .bind(&new.language)
+        .bind(&new.country)
+        .bind(&new.state)
+        .bind(home_server())
+        .bind(self.central.master.wrap(id.0, root))
+        .bind(new.owner)
+        .bind(lease)
+        .bind(LEASE)
+        .execute(&mut conn)
+        .await;
+        match inserted {
+            Err(error) if db::violated(&error) == Some("clinics_slug_key") => {
+                Err(ProvisionError::SlugTaken)
+            }
+            other => Ok(other.map(drop)?),
+        }
+    }
+
+    /// Role, database, rights, first admin: each step may find its work done already.
+    async fn build(
+        &self,
+        id: ClinicId,
+        new: &NewClinic,
+        keys: &ClinicKeys,
+    ) -> Result<Provisioned, ProvisionError> {
+        let template = self.template().await?;
+        let mut conn = self.conn().await?;
+        let raw = conn.raw();
+        roles::ensure_login(raw, id, &keys.database_password()).await?;
+        roles::ensure_database(raw, id, &template).await?;
+        roles::open_database(raw, id).await?;
+        drop(conn); // nobody waits for one connection while holding another
+        let database = roles::database_name(id);
+        let owner_pool = self.central.as_owner(&database);
+        let mut conn =
+            owner_pool.acquire().await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
+        let now = self.central.realm.clock.now();
+        let made = found(conn.raw(), id, new, keys, now).await;
+        drop(conn);
+        owner_pool.close();
+        made
+    }
+
+    /// From now on it is open.
+    async fn activate(
+        &self,
+        made: Provisioned,
+        new: &NewClinic,
+        lease: Uuid,
+        by: Actor,
+    ) -> Result<Provisioned, ProvisionError> {
+        let failed = |problem: Problem| ProvisionError::Failed(problem.detail);
+        let mut tx = self.central.realm.begin(by).await.map_err(failed)?;
+        let activated = sqlx::query(
+            "with opened as (
+               update clinics set status = 'active', lease_token = null, leased_until = null,
+                                  schema_level = $3, updated_at = now()
+               where id = $1 and lease_token = $2 returning id)
+             insert into wakeups as w (clinic_id, due_at, hints) select id, now(), 1 from opened
+             on conflict (clinic_id) do update set due_at = now(), hints = w.hints + 1",
+        )
+        .bind(made.id)
+        .bind(lease)
+        .bind(migrate::tenant_level())
+        .execute(&mut *tx)
+        .await?;
+        if activated.rows_affected() == 0 {
+            return Err(ProvisionError::Failed("its lease lapsed before it was ready".into()));
+        }
+        let act = Act::new("clinic.created", "clinic", made.id)
+            .about(made.id)
+            .details(json!({ "slug": new.slug, "name": new.name }));
+        audit::record(&mut tx, act).await?;
+        tx.commit().await?;
+        Ok(made)
+    }
+
+    /// Removes all traces of an unfinished clinic. The row goes last: while it stands, the work is on record.
+    async fn undo(&self, id: ClinicId, lease: Uuid) -> Result<(), ProvisionError> {
+        let mut conn = self.conn().await?;
+        let ours = sqlx::query(
+            "update clinics set status = 'deleting', leased_until = now() + $3 where id = $1 and lease_token = $2",
+        )
+        .bind(id)
+        .bind(lease)
+        .bind(LEASE)
+        .execute(&mut conn)
+        .await?;
+        if ours.rows_affected() == 0 {
+            return Ok(()); // somebody else has taken it over
+        }
+        roles::drop_database_and_role(conn.raw(), id).await?;
+        drop(conn);
+        let mut conn = self.conn().await?;
+        sqlx::query("delete from clinics where id = $1 and lease_token = $2")
+            .bind(id)
+            .bind(lease)
+            .execute(&mut conn)
+            .await?;
+        Ok(())
+    }
+
+    /// Undoes what died on its way: takes over each lapsed lease. Returns how many.
+    pub async fn undo_lapsed(&self) -> Result<usize, ProvisionError> {
+        let mut undone = 0;
+        loop {
+            let lease = ids::new_uuid();
+            let mut conn = self.conn().await?;
+            let lapsed: Option<(ClinicId, String)> = sqlx::query_as(
+                "update clinics set lease_token = $1, leased_until = now() + $2
+                 where id = (select id from clinics
+                             where leased_until < now() and status in ('provisioning', 'deleting')
+                             limit 1 for update skip locked)
+                 returning id, slug",
+            )
+            .bind(lease)
+            .bind(LEASE)
+            .fetch_optional(&mut conn)
+            .await?;
+            drop(conn);
+            let Some((id, slug)) = lapsed else { return Ok(undone) };
+            tracing::warn!(%slug, "undoing a clinic whose making broke off");
+            self.undo(id, lease).await?;
+            self.notices.tell(Notice::Clinic(slug)).await;
+            undone += 1;
+        }
+    }
+
+    /// Looks for lapsed leases until told to stop.
+    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
+        let mut pace = tokio::time::interval(Duration::from_secs(20));
+        while stop.run_until_cancelled(pace.tick()).await.is_some() {
+            if let Err(error) = self.undo_lapsed().await {
+                tracing::warn!(%error, "cannot look for unfinished clinics");
+            }
+        }
+    }
+
+    /// The template of this binary's level, made by whoever needs it first. It appears under its name only when complete.
+    pub async fn template(&self) -> Result<String, ProvisionError> {
+        self.template.get_or_try_init(|| self.ensure_template()).await.cloned()
+    }
+
+    async fn ensure_template(&self) -> Result<String, ProvisionError> {
+        let name = migrate::template_name();
+        let mut conn = self.conn().await?;
+        let raw = conn.raw();
+        roles::ensure_group(raw).await?;
+        sqlx::query("select pg_advisory_lock(1851876457, 2)").execute(&mut *raw).await?;
+        let exists: bool =
+            sqlx::query_scalar("select exists(select from pg_database where datname = $1)")
+                .bind(&name)
+                .fetch_one(&mut *raw)
+                .await?;
+        if !exists {
+            self.make_template(raw, &name).await?;
+        }
+        // The lock ends with the connection, which `raw` has made unfit for the pool.
+        Ok(name)
+    }
+
+    async fn make_template(
+        &self,
+        raw: &mut PgConnection,
+        name: &str,
+    ) -> Result<(), ProvisionError> {
+        let draft = format!("{name}_{}", &ids::new_uuid().simple().to_string()[20..]);
+        roles::execute(
+            raw,
+            format!("create database {draft} template template0 encoding 'UTF8' locale 'C.UTF-8'"),
+        )
+        .await?;
+        roles::close_to_public(raw, &draft).await?;
+        let pool = self.central.as_owner(&draft);
+        let migrated = async {
+            let mut conn =
+                pool.acquire().await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
+            migrate::tenant(conn.raw()).await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
+            drop(conn);
+            Ok(())
+        }
+        .await;
+        pool.close();
+        if let Err(error) = migrated {
+            roles::execute(raw, format!("drop database if exists {draft} with (force)")).await?;
+            return Err(error);
+        }
+        roles::execute(
+            raw,
+            format!("alter database {draft} with allow_connections false is_template true"),
+        )
+        .await?;
+        match roles::execute(raw, format!("alter database {draft} rename to {name}")).await {
+            // Another platform on this server made it first: the same migrations made the same template.
+            Err(error) if roles::is_duplicate(&error) => {
+                let unmark = format!("alter database {draft} with is_template false");
+                roles::execute(raw, unmark).await?;
+                Ok(roles::execute(raw, format!("drop database {draft}")).await?)
+            }
+            renamed => Ok(renamed?),
+        }
+    }
+
+    /// Half-made work is worth more patience than a request has.
+    async fn conn(&self) -> Result<Conn, ProvisionError> {
+        let mut tries = 0;
+        loop {
+            match self.central.realm.read().await {
+                Err(problem) if problem.name == "busy" && tries < PATIENCE => tries += 1,
+                other => return other.map_err(|problem| ProvisionError::Failed(problem.detail)),
+            }
+        }
+    }
+}
+
+/// The server that the central database lives on. (Placing clinics on others comes with their registration.)
+fn home_server() -> ServerId {
+    ServerId(Uuid::from_u128(0x01900000_0000_7000_8000_000000000001))
+}
+
+/// What a new clinic begins with: its identity, its first admin with a link to set a password, and one location.
+async fn found(
+    connection: &mut PgConnection,
+    id: ClinicId,
+    new: &NewClinic,
+    keys: &ClinicKeys,
+    now: DateTime<Utc>,
+) -> Result<Provisioned, ProvisionError> {
+    use sqlx::Connection;
+    roles::set_search_threshold(connection, id).await?;
+    let mut tx = connection.begin().await?;
+    sqlx::query(
+        "update clinic_identity set clinic_id = $1 where clinic_id is null or clinic_id = $1",
+    )
+    .bind(id)
+    .execute(&mut *tx)
+    .await?;
+    let admin = AccountId::new();
+    sqlx::query(
+        "insert into users (id, role, full_name, email, phone) values ($1, 'clinic_admin', $2, $3, $4)",
+    )
+    .bind(admin)
+    .bind(&new.admin.full_name)
+    .bind(&new.admin.email)
+    .bind(&new.admin.phone)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query("insert into locations (id, name, time_zone) values ($1, $2, $3)")
+        .bind(LocationId::new())
+        .bind(&new.name)
+        .bind(&new.time_zone)
+        .execute(&mut *tx)
+        .await?;
+    let token = links::put(&mut *tx, admin).await?;
+    // No gate, no hint: nobody works here yet, and the clinic is hinted when it opens.
+    outbox::put(&mut *tx, &links::invitation(keys, admin, &token, now)).await?;
+    tx.commit().await?;
+    Ok(Provisioned { id, admin, password_token: token })
+}
