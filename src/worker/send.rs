@@ -1,0 +1,127 @@
+//! One message in the hands of a sender: keep its lease, deliver, record the end. What fails here costs a row's lease,
+//! never the message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, interval_at, sleep, timeout};
+use uuid::Uuid;
+
+use super::{Clinics, Inner};
+use crate::outbox::{self, Delivery, Finished, OutboxRow};
+use crate::tenancy::pools::Conn;
+
+impl<C: Clinics> Inner<C> {
+    pub(super) fn wake(self: Arc<Self>, clinic_id: Uuid, message_id: Uuid) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        tokio::spawn(async move {
+            // Who waits longer than the grace is served by the look that was hinted.
+            let Ok(Ok(slot)) =
+                timeout(self.settings.grace, self.fast.clone().acquire_owned()).await
+            else {
+                return;
+            };
+            let lasts = self.settings.fast_row_lease;
+            let claimed = self
+                .at_clinic(clinic_id, async |clinic: &mut Conn| {
+                    outbox::claim_one(clinic, message_id, lasts).await
+                })
+                .await;
+            match claimed.map(|mut claimed| claimed.rows.pop()) {
+                Ok(Some(row)) => self.send(clinic_id, row, lasts, slot).await,
+                Ok(None) => {} // not due yet, done, or in other hands
+                Err(error) => tracing::debug!(%clinic_id, %message_id, %error, "no fast path"),
+            }
+        });
+    }
+
+    pub(super) async fn send(
+        self: Arc<Self>,
+        clinic_id: Uuid,
+        row: OutboxRow,
+        lasts: Duration,
+        slot: OwnedSemaphorePermit,
+    ) {
+        let delivery = self.deliver(clinic_id, &row, lasts).await;
+        let finished = self.finish(clinic_id, &row, &delivery).await;
+        drop(slot);
+        if let (Some(Finished::WaitsAgain), Delivery::RetryIn { delay, .. }) = (finished, delivery)
+        {
+            self.try_again_in(delay, clinic_id, row.id, lasts);
+        }
+    }
+
+    /// Delivers, and keeps the row's lease meanwhile. If the lease is lost the call goes on all the same: it is on the
+    /// wire already, and the fence keeps its outcome out.
+    async fn deliver(&self, clinic_id: Uuid, row: &OutboxRow, lasts: Duration) -> Delivery {
+        let delivery = self.clinics.deliver(clinic_id, row.clone());
+        tokio::pin!(delivery);
+        let mut beats = interval_at(Instant::now() + lasts / 3, lasts / 3);
+        loop {
+            tokio::select! {
+                delivery = &mut delivery => return delivery,
+                _ = beats.tick() => {}
+            }
+            let kept = self.at_clinic(clinic_id, async |clinic: &mut Conn| {
+                outbox::extend_lease(clinic, row, lasts).await
+            });
+            let kept = tokio::select! {
+                delivery = &mut delivery => return delivery,
+                kept = kept => kept,
+            };
+            match kept {
+                Ok(true) => {}
+                Ok(false) => return delivery.await,
+                Err(error) => {
+                    tracing::warn!(%clinic_id, message_id = %row.id, %error, "could not keep a message");
+                }
+            }
+        }
+    }
+
+    /// Records the outcome; insists a little, for if it cannot be recorded the message is sent once more.
+    async fn finish(
+        &self,
+        clinic_id: Uuid,
+        row: &OutboxRow,
+        delivery: &Delivery,
+    ) -> Option<Finished> {
+        for pause in [1, 3, 0].map(Duration::from_secs) {
+            let finished = self
+                .at_clinic(clinic_id, async |clinic: &mut Conn| {
+                    outbox::finish(clinic, row, delivery).await
+                })
+                .await;
+            match finished {
+                Ok(finished) => return Some(finished),
+                Err(error) => {
+                    tracing::warn!(%clinic_id, message_id = %row.id, %error, "could not record a delivery");
+                }
+            }
+            if !pause.is_zero() {
+                sleep(pause.mul_f64(crate::crypto::jitter())).await;
+            }
+        }
+        None
+    }
+
+    /// The holder's own timer. Beyond the row's lease there is a wake-up in the ledger, and no timer is needed; if this
+    /// process dies before, that wake-up stands.
+    fn try_again_in(
+        self: Arc<Self>,
+        delay: Duration,
+        clinic_id: Uuid,
+        message_id: Uuid,
+        lasts: Duration,
+    ) {
+        if delay < lasts {
+            tokio::spawn(async move {
+                sleep(delay).await;
+                self.wake(clinic_id, message_id);
+            });
+        }
+    }
+}
