@@ -1,0 +1,111 @@
+//! Signing in with a password. Unknown or known, right or wrong: the answer is the same in kind and in time.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use poem::http::StatusCode;
+use serde_json::json;
+
+use super::pair::{self, Tokens};
+use super::{password, refresh_token, store};
+use crate::audit::{self, Act, Actor};
+use crate::crypto;
+use crate::db::Tx;
+use crate::error::Problem;
+use crate::ids::{AccountId, SessionId};
+use crate::tenancy::Realm;
+
+/// Failures that one (identifier, address) may have in the window.
+const FAILURES: i64 = 10;
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// What a caller brings.
+pub struct Credentials {
+    pub identifier: String,
+    pub password: String,
+    /// The device, as its `User-Agent` says.
+    pub device: String,
+}
+
+/// Signs somebody in.
+///
+/// # Errors
+/// `401 invalid-credentials`, or `429 rate-limited` after ten failures of this identifier from this address.
+pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<Tokens, Problem> {
+    let subject = subject(realm, &given.identifier, actor.address);
+    let mut conn = realm.read().await?;
+    let (failures, wait) = store::login_failures(&mut conn, &subject, WINDOW).await?;
+    if failures >= FAILURES {
+        return Err(too_many(wait));
+    }
+    let account = store::account_by_identifier(&mut conn, &given.identifier).await?;
+    drop(conn); // not held across a hash
+    let hash = account.as_ref().and_then(|account| account.password_hash.clone());
+    let right = password::verify(given.password, hash).await;
+    let account = account.filter(|account| right && account.status == "active");
+    let session = SessionId::new();
+    let actor = match &account {
+        Some(account) => Actor {
+            account: Some(account.id),
+            role: Some(account.role.as_str()),
+            session: Some(session),
+            ..actor
+        },
+        None => actor,
+    };
+    // Guesses made at once are judged one after another: the eleventh learns nothing, not even that it was right.
+    let mut tx = realm.begin(actor).await?;
+    store::lock_failures(&mut tx, &subject).await?;
+    let (failures, wait) = store::login_failures(&mut tx, &subject, WINDOW).await?;
+    if failures >= FAILURES {
+        return Err(too_many(wait));
+    }
+    let Some(account) = account else {
+        store::note_failure(&mut tx, &subject, WINDOW).await?;
+        tx.commit().await?;
+        let mut wrong = Problem::unauthenticated("no account has this identifier and password");
+        wrong.name = "invalid-credentials";
+        return Err(wrong);
+    };
+    open_session(&mut tx, session, account.id, &given.device).await?;
+    store::forget_failures(&mut tx, &subject).await?;
+    tx.commit().await?;
+    Ok(pair::issue(realm, &account, session, 0))
+}
+
+/// Opens a session in the caller's transaction.
+pub async fn open_session(
+    tx: &mut Tx,
+    session: SessionId,
+    account: AccountId,
+    device: &str,
+) -> sqlx::Result<()> {
+    let address = tx.actor().address;
+    store::insert_session(tx, session, account, device, address, refresh_token::LIFETIME).await?;
+    audit::record(
+        tx,
+        Act::new("session.opened", "session", session).details(json!({ "device": device })),
+    )
+    .await
+}
+
+/// Failures are counted by identifier and address together, so that nobody can lock somebody else out; kept keyed, so that
+/// the table tells no identifiers.
+fn subject(realm: &Realm, identifier: &str, address: Option<IpAddr>) -> [u8; 32] {
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    let said = format!("login\0{}\0{address}", identifier.to_lowercase());
+    crypto::mac(&realm.keys.blind_index, said.as_bytes())
+}
+
+fn too_many(wait: Option<f64>) -> Problem {
+    let wait = wait.unwrap_or(60.0).ceil().max(1.0) as u64;
+    let policy = format!("\"login\";q={FAILURES};w={}", WINDOW.as_secs());
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "rate-limited",
+        "too many failed sign-ins; wait, or set a new password",
+    )
+    .retry_after(wait)
+    .header(poem::http::HeaderName::from_static("ratelimit-policy"), &policy)
+    .header(poem::http::HeaderName::from_static("ratelimit"), &format!("\"login\";r=0;t={wait}"))
+}

@@ -1,0 +1,199 @@
+//! `May<Permission>` in an endpoint's signature is its role check: the caller is signed in here, and the role allows it.
+//! The name reaches the OpenAPI description (`http/openapi.rs`).
+
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use poem::http::header;
+use poem::{Request, RequestBody, Result};
+use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use super::role::{EVERYBODY, Role};
+use super::{Sessions, token};
+use crate::audit::Actor;
+use crate::error::Problem;
+use crate::http::context::Context;
+use crate::ids::{AccountId, PatientId, SessionId};
+
+/// Something that some roles may do.
+pub trait Permission: Send + Sync + 'static {
+    /// How the description names it: `appointments.write`.
+    const NAME: &'static str;
+    const ROLES: &'static [Role];
+}
+
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $permission:ident = $name:literal: $roles:expr;)+) => {
+        $($(#[$doc])*
+        pub struct $permission;
+        impl Permission for $permission {
+            const NAME: &'static str = $name;
+            const ROLES: &'static [Role] = $roles;
+        })+
+
+        /// Every permission by name, with the roles that have it.
+        pub const PERMISSIONS: &[(&str, &[Role])] = &[$(($name, $roles)),+];
+    };
+}
+
+use Role::{
+    Accountant, ClinicAdmin, ClinicOwner, Doctor, Patient, Pharmacist, Receptionist, SuperAdmin,
+    Therapist,
+};
+
+permissions! {
+    /// One's own account and sessions, wherever one is signed in.
+    OwnAccount = "account.own": &Role::ALL;
+    ReadStaff = "staff.read": &[ClinicAdmin, Doctor, Receptionist, Therapist, Pharmacist, Accountant];
+    WriteStaff = "staff.write": &[ClinicAdmin];
+    /// Doctors' public profiles, locations, hours, slots.
+    ReadPlaces = "places.read": EVERYBODY;
+    WritePlaces = "places.write": &[ClinicAdmin];
+    /// A patient sees himself alone.
+    ReadPatients = "patients.read": EVERYBODY;
+    /// A patient changes himself alone.
+    WritePatients = "patients.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
+    /// Making and removing patients is the staff's.
+    ManagePatients = "patients.manage": &[ClinicAdmin, Doctor, Receptionist];
+    /// A therapist and a patient see their own alone.
+    ReadAppointments = "appointments.read":
+        &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient];
+    /// A patient books, moves and cancels his own alone.
+    WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
+    ManageClinics = "clinics.manage": &[SuperAdmin, ClinicOwner];
+    ManagePlatform = "platform.manage": &[SuperAdmin];
+}
+
+/// Somebody signed in: as the session's record says now, not as a token once said.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    pub account: AccountId,
+    pub session: SessionId,
+    pub role: Role,
+    pub full_name: String,
+    /// The patient that this account signs in as.
+    pub patient: Option<PatientId>,
+    pub address: Option<IpAddr>,
+    pub request_id: String,
+}
+
+impl Principal {
+    pub fn actor(&self) -> Actor {
+        Actor {
+            account: Some(self.account),
+            role: Some(self.role.as_str()),
+            session: Some(self.session),
+            address: self.address,
+            request_id: Some(self.request_id.clone()),
+        }
+    }
+
+    pub fn is_patient(&self) -> bool {
+        self.role == Role::Patient
+    }
+
+    /// For a patient: the only patient whose rows may be seen. `None` for staff, who see all.
+    ///
+    /// # Errors
+    /// `403` for a patient's account that no patient belongs to.
+    pub fn only_patient(&self) -> Result<Option<PatientId>, Problem> {
+        match (self.role, self.patient) {
+            (Role::Patient, None) => Err(Problem::forbidden()),
+            (Role::Patient, patient) => Ok(patient),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The caller, who has this permission.
+pub struct May<P> {
+    pub who: Principal,
+    permission: PhantomData<fn() -> P>,
+}
+
+impl<P> std::ops::Deref for May<P> {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.who
+    }
+}
+
+/// The bearer token of a request.
+pub fn bearer(request: &Request) -> Result<&str, Problem> {
+    let value = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .ok_or_else(|| Problem::unauthenticated("sign in first"))?;
+    value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| Problem::unauthenticated("send `Authorization: Bearer <access token>`"))
+}
+
+async fn principal(request: &Request) -> Result<Principal, Problem> {
+    let context = Context::of(request);
+    let token = bearer(request)?;
+    let claims = token::verify(&context.realm, token).ok_or_else(|| {
+        Problem::unauthenticated("this access token is not good here, or no longer")
+    })?;
+    let sessions: &Arc<Sessions> = &context.sessions;
+    let live = sessions
+        .alive(&context.realm, claims.session)
+        .await?
+        .filter(|live| live.account == claims.account)
+        .ok_or_else(|| Problem::unauthenticated("this session has ended"))?;
+    Ok(Principal {
+        account: live.account,
+        session: claims.session,
+        role: live.role,
+        full_name: live.full_name.clone(),
+        patient: live.patient,
+        address: context.address,
+        request_id: context.request_id.clone(),
+    })
+}
+
+impl<'a, P: Permission> ApiExtractor<'a> for May<P> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        registry.create_security_scheme(
+            P::NAME,
+            MetaSecurityScheme {
+                ty: "http",
+                description: None,
+                name: None,
+                key_in: None,
+                scheme: Some("bearer"),
+                bearer_format: Some("JWT"),
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![P::NAME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        let who = principal(request).await?;
+        if !P::ROLES.contains(&who.role) {
+            return Err(Problem::forbidden().into());
+        }
+        Context::of(request).refuse_unknown_query(request)?;
+        Ok(Self { who, permission: PhantomData })
+    }
+}

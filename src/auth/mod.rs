@@ -1,0 +1,18 @@
+//! Who asks, and may they? Passwords, sessions, tokens, roles: the same for clinics and for the platform.
+
+pub mod api;
+pub mod links;
+pub mod login;
+pub mod may;
+pub mod pair;
+pub mod password;
+pub mod refresh;
+pub mod refresh_token;
+pub mod role;
+pub mod sessions;
+mod store;
+pub mod token;
+
+pub use may::{May, Permission, Principal};
+pub use role::Role;
+pub use sessions::Sessions;
