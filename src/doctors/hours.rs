@@ -1,0 +1,228 @@
+//! When a doctor sits where: weekly hours in civil time, less breaks, less time off. Computed, never stored; offering a slot
+//! and checking a booking ask the same functions, so that none is offered that cannot be booked.
+
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::LocationId;
+use crate::time;
+
+/// A pause within hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, poem_openapi::Object)]
+pub struct Break {
+    #[serde(with = "civil")]
+    pub starts_at: NaiveTime,
+    #[serde(with = "civil")]
+    pub ends_at: NaiveTime,
+}
+
+/// One line of a doctor's weekly hours, in the civil time of its location.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Hours {
+    pub location_id: LocationId,
+    pub time_zone: String,
+    /// ISO: Monday is 1.
+    pub weekday: u32,
+    #[serde(with = "civil")]
+    pub starts_at: NaiveTime,
+    #[serde(with = "civil")]
+    pub ends_at: NaiveTime,
+    pub breaks: Vec<Break>,
+    pub valid_from: Option<NaiveDate>,
+    /// Exclusive.
+    pub valid_to: Option<NaiveDate>,
+}
+
+/// A span of time, end exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Span {
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+}
+
+impl Span {
+    pub fn new(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
+        Self { from, to }
+    }
+
+    pub fn overlaps(&self, other: &Span) -> bool {
+        self.from < other.to && other.from < self.to
+    }
+
+    pub fn contains(&self, other: &Span) -> bool {
+        self.from <= other.from && other.to <= self.to
+    }
+}
+
+/// A stretch in which a doctor may be booked at a location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    pub location_id: LocationId,
+    pub span: Span,
+}
+
+impl Hours {
+    fn zone(&self) -> Tz {
+        time::zone(&self.time_zone).unwrap_or(Tz::UTC)
+    }
+
+    fn applies_on(&self, date: NaiveDate) -> bool {
+        date.weekday().number_from_monday() == self.weekday
+            && self.valid_from.is_none_or(|from| from <= date)
+            && self.valid_to.is_none_or(|to| date < to)
+    }
+
+    /// The stretches of one civil day, breaks cut out.
+    fn open_on(&self, date: NaiveDate) -> Vec<Open> {
+        if !self.applies_on(date) {
+            return Vec::new();
+        }
+        let zone = self.zone();
+        let mut spans = vec![Span::new(
+            time::earliest(zone, date.and_time(self.starts_at)),
+            time::latest(zone, date.and_time(self.ends_at)),
+        )];
+        for pause in &self.breaks {
+            let pause = Span::new(
+                time::earliest(zone, date.and_time(pause.starts_at)),
+                time::latest(zone, date.and_time(pause.ends_at)),
+            );
+            spans = cut(spans, pause);
+        }
+        spans.into_iter().map(|span| Open { location_id: self.location_id, span }).collect()
+    }
+}
+
+/// Takes a span out of others.
+fn cut(spans: Vec<Span>, out: Span) -> Vec<Span> {
+    spans
+        .into_iter()
+        .flat_map(|span| {
+            if !span.overlaps(&out) {
+                return vec![span];
+            }
+            [Span::new(span.from, out.from.max(span.from)), Span::new(out.to.min(span.to), span.to)]
+                .into_iter()
+                .filter(|rest| rest.from < rest.to)
+                .collect()
+        })
+        .collect()
+}
+
+/// Every stretch in which a doctor may be booked and that touches `within`: hours less breaks less time off, in order.
+pub fn open_stretches(hours: &[Hours], time_off: &[Span], within: Span) -> Vec<Open> {
+    let mut all = Vec::new();
+    for line in hours {
+        let zone = line.zone();
+        let mut date = time::date_in(zone, within.from);
+        let last = time::date_in(zone, within.to);
+        while date <= last {
+            all.extend(line.open_on(date));
+            let Some(next) = date.checked_add_days(Days::new(1)) else { break };
+            date = next;
+        }
+    }
+    let mut open: Vec<Open> = all
+        .into_iter()
+        .flat_map(|open| {
+            let spans = time_off.iter().fold(vec![open.span], |spans, off| cut(spans, *off));
+            spans.into_iter().map(move |span| Open { span, ..open })
+        })
+        .filter(|open| open.span.overlaps(&within))
+        .collect();
+    open.sort_by_key(|open| open.span);
+    open
+}
+
+/// The starts that are offered within a stretch of hours: every `slot` from the start of the day's line, as long as a whole
+/// visit fits.
+pub fn starts_within(open: &Open, slot: TimeDelta) -> impl Iterator<Item = Span> + use<> {
+    let span = open.span;
+    std::iter::successors(Some(span.from), move |start| Some(*start + slot))
+        .map(move |start| Span::new(start, start + slot))
+        .take_while(move |visit| visit.to <= span.to)
+}
+
+/// `HH:MM`, as PostgreSQL's `HH:MM:SS` too.
+pub(super) mod civil {
+    use chrono::NaiveTime;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &NaiveTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&time.format("%H:%M"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveTime, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        NaiveTime::parse_from_str(&text, "%H:%M")
+            .or_else(|_| NaiveTime::parse_from_str(&text, "%H:%M:%S"))
+            .map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hours(zone: &str, weekday: u32, from: (u32, u32), to: (u32, u32)) -> Hours {
+        let at = |(hour, minute)| NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
+        Hours {
+            location_id: LocationId::new(),
+            time_zone: zone.into(),
+            weekday,
+            starts_at: at(from),
+            ends_at: at(to),
+            breaks: vec![Break { starts_at: at((10, 0)), ends_at: at((10, 30)) }],
+            valid_from: None,
+            valid_to: None,
+        }
+    }
+
+    fn day(date: &str) -> Span {
+        let from = format!("{date}T00:00:00Z").parse().unwrap();
+        Span::new(from, from + TimeDelta::days(1))
+    }
+
+    #[test]
+    fn breaks_and_time_off_are_cut_out() {
+        let hours = [hours("Asia/Kolkata", 1, (9, 0), (12, 0))];
+        let off = Span::new(
+            "2026-11-23T06:00:00Z".parse().unwrap(), // 11:30 in Kolkata
+            "2026-11-24T00:00:00Z".parse().unwrap(),
+        );
+
+        let open = open_stretches(&hours, &[off], day("2026-11-23"));
+
+        let shown: Vec<_> =
+            open.iter().map(|o| (time::show(o.span.from), time::show(o.span.to))).collect();
+        assert_eq!(
+            shown,
+            [
+                ("2026-11-23T03:30:00Z".into(), "2026-11-23T04:30:00Z".into()),
+                ("2026-11-23T05:00:00Z".into(), "2026-11-23T06:00:00Z".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_night_that_loses_an_hour_has_slots_for_the_rest() {
+        let mut night = hours("Europe/Berlin", 7, (1, 0), (4, 0)); // 2026-03-29: 02:00 becomes 03:00
+        night.breaks.clear();
+
+        let open = open_stretches(&[night], &[], day("2026-03-29"));
+        let slots: Vec<_> = starts_within(&open[0], TimeDelta::minutes(30)).collect();
+
+        assert_eq!(slots.len(), 4, "two hours are left of three");
+    }
+
+    #[test]
+    fn hours_hold_between_their_dates_only() {
+        let mut line = hours("UTC", 1, (9, 0), (12, 0));
+        line.valid_to = NaiveDate::from_ymd_opt(2026, 11, 23);
+
+        assert!(open_stretches(std::slice::from_ref(&line), &[], day("2026-11-23")).is_empty());
+        assert_eq!(open_stretches(&[line], &[], day("2026-11-16")).len(), 2);
+    }
+}

@@ -1,0 +1,9 @@
+//! Doctors: what the public may know of them, when they sit where, and when they are away. Hours are changed as a whole; an
+//! absence over standing visits is refused until somebody says what becomes of them.
+
+pub mod api;
+mod availability;
+pub mod hours;
+mod model;
+mod store;
+mod time_off;

@@ -1,0 +1,66 @@
+//! When a doctor is away.
+
+use chrono::{DateTime, Utc};
+use poem_openapi::Object;
+use serde::Serialize;
+
+use crate::http::fields::{self, Fields, Readable};
+use crate::ids::TimeOffId;
+use crate::staff::Resolve;
+use crate::time::shown;
+
+/// An absence as the API shows one.
+#[derive(Clone, Debug, PartialEq, Serialize, sqlx::FromRow, Object)]
+pub struct TimeOffView {
+    pub id: TimeOffId,
+    #[serde(with = "shown")]
+    pub starts_at: DateTime<Utc>,
+    #[serde(with = "shown")]
+    pub ends_at: DateTime<Utc>,
+    /// Not for patients' eyes.
+    pub reason: String,
+    #[serde(with = "shown")]
+    pub created_at: DateTime<Utc>,
+}
+
+impl TimeOffView {
+    /// That a doctor is away, not why.
+    pub fn for_patients(self) -> Self {
+        Self { reason: String::new(), ..self }
+    }
+}
+
+/// An absence to be.
+#[derive(Clone, Debug, Object)]
+pub struct NewTimeOff {
+    pub starts_at: DateTime<Utc>,
+    /// Exclusive.
+    pub ends_at: DateTime<Utc>,
+    pub reason: Option<String>,
+    /// What becomes of the visits in it.
+    pub resolve: Option<Resolve>,
+}
+
+impl Readable for NewTimeOff {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let starts_at = fields.required("starts_at", fields::instant);
+        let ends_at = fields.required("ends_at", fields::instant);
+        let reason = fields.optional("reason", fields::prose(500));
+        let resolve = fields.optional("resolve", fields::choice);
+        if let (Some(from), Some(to)) = (starts_at, ends_at)
+            && from >= to
+        {
+            fields.fault("ends_at", "out_of_range", "later than starts_at");
+        }
+        Some(Self { starts_at: starts_at?, ends_at: ends_at?, reason, resolve })
+    }
+}
+
+impl NewTimeOff {
+    /// An absence that is over changes nothing: the year is wrong, more likely.
+    pub fn check(&self, fields: &mut Fields, now: DateTime<Utc>) {
+        if self.starts_at < self.ends_at && self.ends_at <= now {
+            fields.fault("ends_at", "in_the_past", "choose a time still to come");
+        }
+    }
+}
