@@ -1,0 +1,7 @@
+//! The people a clinic cares for: found by part of a name in any script, by phone or by number; never lost.
+
+pub mod api;
+mod model;
+mod store;
+
+pub use model::Gender;
