@@ -1,0 +1,438 @@
+//! `/appointments`, and the slots that may be booked.
+
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::book::{BookError, Booker, book};
+use super::cancel::{CancelError, cancel};
+use super::model::{AppointmentRequest, AppointmentView, Status};
+use super::reschedule::{RescheduleError, reschedule};
+use super::store::{self, Narrow};
+use super::{Kind, diary, slots};
+use crate::auth::may::{ReadAppointments, ReadPlaces, WriteAppointments};
+use crate::auth::{May, Permission, Role};
+use crate::db;
+use crate::doctors::hours::Span;
+use crate::error::{FieldError, Problem};
+use crate::http::context::Here;
+use crate::http::etag::{ETag, IfMatch};
+use crate::http::fields::{self, Fields, Readable};
+use crate::http::idempotency::{Found, Idempotency, Replayable};
+use crate::http::input::{Input, Query};
+use crate::http::page::{Listing, Page};
+use crate::http::path::Path;
+use crate::http::payload::{Created, Payload, Stored};
+use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId};
+use crate::tenancy::Clinic;
+use crate::time::{self, shown};
+
+/// The appointment book.
+pub struct AppointmentsApi;
+
+/// Which appointments: one day, or from and to (exclusive).
+#[derive(Object)]
+pub struct ListAppointments {
+    /// A civil day, in the location's zone when one is given, else the clinic's.
+    date: Option<NaiveDate>,
+    from: Option<DateTime<Utc>>,
+    /// Exclusive.
+    to: Option<DateTime<Utc>>,
+    doctor_id: Option<DoctorId>,
+    patient_id: Option<PatientId>,
+    location_id: Option<LocationId>,
+    status: Option<Status>,
+    /// 1 to 200; 50 unless given.
+    limit: Option<i64>,
+    cursor: Option<String>,
+    #[oai(skip)]
+    page: Option<Page>,
+}
+
+impl Readable for ListAppointments {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let query = Self {
+            date: fields.optional("date", fields::date),
+            from: fields.optional("from", fields::instant),
+            to: fields.optional("to", fields::instant),
+            doctor_id: fields.optional("doctor_id", fields::id),
+            patient_id: fields.optional("patient_id", fields::id),
+            location_id: fields.optional("location_id", fields::id),
+            status: fields.optional("status", fields::choice),
+            limit: None,
+            cursor: None,
+            page: Some(Page::read(fields)),
+        };
+        if query.date.is_some() && (query.from.is_some() || query.to.is_some()) {
+            fields.fault("date", "conflicting", "either a date, or from and to");
+        }
+        if let (Some(from), Some(to)) = (query.from, query.to)
+            && from >= to
+        {
+            fields.fault("to", "out_of_range", "later than from");
+        }
+        Some(query)
+    }
+}
+
+/// Which slots: dates, `to` exclusive.
+#[derive(Object)]
+pub struct ListSlots {
+    from: NaiveDate,
+    /// Exclusive; at most 62 days after `from`.
+    to: NaiveDate,
+    kind: Option<Kind>,
+    location_id: Option<LocationId>,
+}
+
+impl Readable for ListSlots {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let from = fields.required("from", fields::date);
+        let to = fields.required("to", fields::date);
+        let kind = fields.optional("kind", fields::choice);
+        let location_id = fields.optional("location_id", fields::id);
+        if let (Some(from), Some(to)) = (from, to)
+            && !(1..=62).contains(&(to - from).num_days())
+        {
+            fields.fault("to", "out_of_range", "1 to 62 days after from");
+        }
+        Some(Self { from: from?, to: to?, kind, location_id })
+    }
+}
+
+/// A time that may be booked.
+#[derive(Serialize, Object)]
+pub struct SlotView {
+    #[serde(with = "shown")]
+    pub starts_at: DateTime<Utc>,
+    #[serde(with = "shown")]
+    pub ends_at: DateTime<Utc>,
+    pub location_id: LocationId,
+}
+
+#[derive(Serialize, Object)]
+pub struct SlotsView {
+    pub items: Vec<SlotView>,
+    /// The zone in which the dates were read.
+    pub time_zone: String,
+}
+
+/// Why a visit is cancelled.
+#[derive(Object)]
+pub struct CancelAppointment {
+    reason: Option<String>,
+}
+
+impl Readable for CancelAppointment {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { reason: fields.optional("reason", fields::line(1, 200)) })
+    }
+}
+
+#[OpenApi]
+impl AppointmentsApi {
+    /// List appointments, by time
+    #[oai(path = "/appointments", method = "get", operation_id = "listAppointments")]
+    async fn list(
+        &self,
+        who: May<ReadAppointments>,
+        clinic: Here,
+        query: Query<ListAppointments>,
+    ) -> Result<Payload<Listing<AppointmentView>>, Problem> {
+        let query = query.read()?;
+        let page = query.page.clone().expect("read above");
+        let after = page.after::<(DateTime<Utc>, AppointmentId)>()?;
+        let only = who.only_patient()?;
+        if only.is_some_and(|own| query.patient_id.is_some_and(|asked| asked != own)) {
+            return Ok(Payload(Listing::whole(Vec::new()))); // others' visits are not there, to a patient
+        }
+        let mut conn = clinic.read().await?;
+        let within = match query.date {
+            Some(date) => {
+                let zone = match query.location_id {
+                    Some(location) => zone_of(&mut conn, &clinic, location).await?,
+                    None => clinic.zone,
+                };
+                let (from, to) = time::day_bounds(zone, date);
+                Span::new(from, to)
+            }
+            None => Span::new(
+                query.from.unwrap_or(DateTime::UNIX_EPOCH),
+                query.to.unwrap_or(DateTime::UNIX_EPOCH + TimeDelta::days(365 * 300)),
+            ),
+        };
+        let narrow = Narrow {
+            within,
+            doctor: query.doctor_id,
+            patient: only.or(query.patient_id),
+            location: query.location_id,
+            status: query.status,
+            after,
+            limit: page.fetch(),
+        };
+        let rows = match (who.role, narrow.doctor, narrow.patient, narrow.location) {
+            (Role::Therapist, ..) => store::claiming(&mut conn, who.account.0, &narrow).await?,
+            (_, Some(doctor), ..) => store::of_doctor(&mut conn, doctor, &narrow).await?,
+            (_, _, Some(patient), _) => store::of_patient(&mut conn, patient, &narrow).await?,
+            (_, _, _, Some(location)) => store::of_location(&mut conn, location, &narrow).await?,
+            _ => store::of_everybody(&mut conn, &narrow).await?,
+        };
+        Ok(Payload(page.of(rows, |visit| (visit.starts_at, visit.id))))
+    }
+
+    /// Book an appointment
+    ///
+    /// A taken time is `409 slot-taken`, with the next free ones as `alternatives`.
+    #[oai(path = "/appointments", method = "post", operation_id = "bookAppointment")]
+    async fn book(
+        &self,
+        who: May<WriteAppointments>,
+        clinic: Here,
+        key: Idempotency,
+        body: Input<AppointmentRequest>,
+    ) -> Result<Replayable<Created<AppointmentView>>, Problem> {
+        let body_sha256 = body.sha256();
+        let now = clinic.clock.now();
+        let new = body.read_with(|fields, new| AppointmentRequest::check(new, fields, now))?;
+        let by = Booker { only_patient: who.only_patient()? };
+        let mut tries = 0;
+        loop {
+            let mut tx = clinic.begin_telling(who.actor(), &new.subjects()).await?;
+            let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
+                Found::Done(response) => return Ok(Replayable::Replayed(response)),
+                Found::New(kept) => kept,
+            };
+            let visit = match book(&mut tx, &new, by, now).await {
+                Err(BookError::SlotTaken) => {
+                    tx.rollback().await?; // frees the locks before we look for other times
+                    return Err(slot_taken(&clinic, &new, now).await?);
+                }
+                Err(BookError::Db(error)) if db::is_worth_a_retry(&error) && tries < 3 => {
+                    tries += 1;
+                    continue;
+                }
+                other => other?,
+            };
+            return Replayable::commit(
+                tx,
+                kept,
+                Created {
+                    etag: ETag(visit.version),
+                    location: format!("/appointments/{}", visit.id),
+                    view: visit,
+                },
+            )
+            .await;
+        }
+    }
+
+    /// One appointment
+    #[oai(path = "/appointments/:id", method = "get", operation_id = "getAppointment")]
+    async fn get(
+        &self,
+        who: May<ReadAppointments>,
+        clinic: Here,
+        id: Path<AppointmentId>,
+    ) -> Result<Stored<AppointmentView>, Problem> {
+        let visit = visible(&clinic, &who, id.0).await?;
+        Ok(Stored { etag: ETag(visit.version), view: visit })
+    }
+
+    /// Change or move an appointment
+    ///
+    /// Another `starts_at`, doctor or location moves it in one step: the old time is given up only if the new one is had.
+    #[oai(path = "/appointments/:id", method = "put", operation_id = "replaceAppointment")]
+    async fn replace(
+        &self,
+        who: May<WriteAppointments>,
+        clinic: Here,
+        id: Path<AppointmentId>,
+        if_match: IfMatch,
+        body: Input<AppointmentRequest>,
+    ) -> Result<Stored<AppointmentView>, Problem> {
+        let now = clinic.clock.now();
+        let by = Booker { only_patient: who.only_patient()? };
+        let seen = visible(&clinic, &who, id.0).await?;
+        body.accept()?;
+        if_match.require(ETag(seen.version))?;
+        let patient_id = seen.patient_id;
+        let new = body.read_over(&seen, |fields, new| {
+            if new.patient_id != patient_id {
+                fields.fault("patient_id", "read_only", "a visit stays with its patient");
+            }
+        })?;
+        let subjects: [Uuid; 3] = [seen.doctor_id.0, new.doctor_id.0, patient_id.0];
+        let mut tx = clinic.begin_telling(who.actor(), &subjects).await?;
+        let standing = store::by_id(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
+        if_match.require(ETag(standing.version))?; // it may have changed before we had its locks
+        let moved = match reschedule(&mut tx, &standing, &new, by, now).await {
+            Err(RescheduleError::Book(BookError::SlotTaken)) => {
+                tx.rollback().await?;
+                return Err(slot_taken(&clinic, &new, now).await?);
+            }
+            other => other?,
+        };
+        tx.commit().await?;
+        Ok(Stored { etag: ETag(moved.version), view: moved })
+    }
+
+    /// Cancel an appointment
+    ///
+    /// It stays on record; its time is free again.
+    #[oai(path = "/appointments/:id", method = "delete", operation_id = "cancelAppointment")]
+    async fn cancel(
+        &self,
+        who: May<WriteAppointments>,
+        clinic: Here,
+        id: Path<AppointmentId>,
+        if_match: IfMatch,
+        query: Query<CancelAppointment>,
+    ) -> Result<Stored<AppointmentView>, Problem> {
+        let seen = visible(&clinic, &who, id.0).await?;
+        if_match.honour(ETag(seen.version))?;
+        let reason = query.read()?.reason;
+        let subjects: [Uuid; 2] = [seen.doctor_id.0, seen.patient_id.0];
+        let mut tx = clinic.begin_telling(who.actor(), &subjects).await?;
+        let standing = store::by_id(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
+        if_match.honour(ETag(standing.version))?;
+        if standing.doctor_id != seen.doctor_id {
+            return Err(Problem::conflict(
+                "conflict",
+                "somebody moved this visit just now; try again",
+            ));
+        }
+        let now = clinic.clock.now();
+        let cancelled = cancel(&mut tx, &standing, reason.as_deref(), now).await?;
+        tx.commit().await?;
+        Ok(Stored { etag: ETag(cancelled.version), view: cancelled })
+    }
+
+    /// A doctor's free slots
+    #[oai(path = "/doctors/:id/slots", method = "get", operation_id = "listSlots")]
+    async fn slots(
+        &self,
+        _who: May<ReadPlaces>,
+        clinic: Here,
+        id: Path<DoctorId>,
+        query: Query<ListSlots>,
+    ) -> Result<Payload<SlotsView>, Problem> {
+        let mut conn = clinic.read().await?;
+        let query = match query.read() {
+            Ok(query) => query,
+            // The doctor first: what is not there is `404` whatever else is wrong.
+            Err(faults) => {
+                let nothing = Span::new(DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
+                let diary = diary::of_doctor(&mut conn, id.0, nothing, None).await?;
+                return Err(diary.map_or_else(Problem::not_found, |_| faults));
+            }
+        };
+        let zone = match query.location_id {
+            Some(location) => zone_of(&mut conn, &clinic, location).await?,
+            None => clinic.zone,
+        };
+        let last = query.to.checked_sub_days(Days::new(1)).unwrap_or(query.to);
+        let within = Span::new(time::day_start(zone, query.from), time::day_bounds(zone, last).1);
+        let diary = diary::of_doctor(&mut conn, id.0, within, None).await?;
+        drop(conn);
+        let diary = diary.ok_or_else(Problem::not_found)?;
+        let free = slots::free_slots(&diary, within, query.location_id, clinic.clock.now());
+        let items = free
+            .into_iter()
+            .map(|open| SlotView {
+                starts_at: open.span.from,
+                ends_at: open.span.to,
+                location_id: open.location_id,
+            })
+            .collect();
+        Ok(Payload(SlotsView { items, time_zone: zone.name().to_owned() }))
+    }
+}
+
+/// The visit, if the caller may see it; somebody else's is not there.
+async fn visible<P: Permission>(
+    clinic: &Clinic,
+    who: &May<P>,
+    id: AppointmentId,
+) -> Result<AppointmentView, Problem> {
+    let only = who.only_patient()?;
+    let mut conn = clinic.read().await?;
+    let visit = store::by_id(&mut conn, id).await?.ok_or_else(Problem::not_found)?;
+    if only.is_some_and(|own| own != visit.patient_id) {
+        return Err(Problem::not_found());
+    }
+    if who.role == Role::Therapist && !store::is_claimed_by(&mut conn, id, who.account.0).await? {
+        return Err(Problem::not_found());
+    }
+    Ok(visit)
+}
+
+async fn zone_of(
+    conn: &mut crate::tenancy::pools::Conn,
+    clinic: &Clinic,
+    location: LocationId,
+) -> Result<Tz, Problem> {
+    let name = store::location_zone(conn, location).await?.ok_or_else(|| {
+        let error = FieldError::outside("query", "location_id", "not_found", "no such location");
+        Problem::invalid(vec![error])
+    })?;
+    Ok(time::zone(&name).unwrap_or(clinic.zone))
+}
+
+/// `409 slot-taken`, with the next free times.
+async fn slot_taken(
+    clinic: &Clinic,
+    wanted: &AppointmentRequest,
+    now: DateTime<Utc>,
+) -> Result<Problem, Problem> {
+    let mut conn = clinic.read().await?;
+    let next =
+        slots::next_free(&mut conn, wanted.doctor_id, wanted.location_id, wanted.starts_at, now)
+            .await?;
+    let next: Vec<String> = next.into_iter().map(time::show).collect();
+    let taken = BookError::SlotTaken.to_string();
+    Ok(Problem::conflict("slot-taken", taken).with("alternatives", next))
+}
+
+impl From<BookError> for Problem {
+    fn from(error: BookError) -> Self {
+        let detail = error.to_string();
+        match error {
+            BookError::Invalid(errors) => Problem::invalid(errors),
+            BookError::SlotTaken => Problem::conflict("slot-taken", detail),
+            BookError::MayNotOverbook => Problem::forbidden(),
+            BookError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<RescheduleError> for Problem {
+    fn from(error: RescheduleError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RescheduleError::IllegalTransition(from) => {
+                illegal_transition(detail, from, Status::Booked)
+            }
+            RescheduleError::Book(error) => error.into(),
+        }
+    }
+}
+
+impl From<CancelError> for Problem {
+    fn from(error: CancelError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CancelError::IllegalTransition(from) => {
+                illegal_transition(detail, from, Status::Cancelled)
+            }
+            CancelError::Db(error) => error.into(),
+        }
+    }
+}
+
+fn illegal_transition(detail: String, from: Status, to: Status) -> Problem {
+    Problem::conflict("illegal-transition", detail)
+        .with("from", from.as_str())
+        .with("to", to.as_str())
+}

@@ -1,0 +1,70 @@
+//! Cancelling: the visit stays on record, its time is free again, and whoever was squeezed in beside it moves up.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use super::diary;
+use super::model::{AppointmentView, Event, Status};
+use super::seats::seat_for;
+use super::store;
+use super::tell::tell;
+use crate::audit::{self, Act};
+use crate::db::Tx;
+use crate::doctors::hours::Span;
+use crate::ids::DoctorId;
+use crate::outbox;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    #[error("a visit that is {} cannot become cancelled", .0.as_str())]
+    IllegalTransition(Status),
+    #[error(transparent)]
+    Db(#[from] sqlx::Error),
+}
+
+/// Cancels a visit. The transaction holds the locks of its doctor and its patient.
+pub async fn cancel(
+    tx: &mut Tx,
+    standing: &AppointmentView,
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<AppointmentView, CancelError> {
+    if !standing.status.may_become(Status::Cancelled) {
+        return Err(CancelError::IllegalTransition(standing.status));
+    }
+    let (updated_at, version) = store::cancel(tx, standing.id, reason).await?;
+    let cancelled = AppointmentView {
+        status: Status::Cancelled,
+        cancel_reason: reason.map(str::to_owned),
+        updated_at,
+        version,
+        ..standing.clone()
+    };
+    store::release(tx, standing.id).await?;
+    promote(tx, standing.doctor_id, standing.span()).await?;
+    let act = Act::new("appointment.cancelled", "appointment", standing.id)
+        .about(standing.patient_id)
+        .details(json!({ "reason": reason }));
+    audit::record(tx, act).await?;
+    outbox::withdraw(&mut **tx, standing.id.0).await?;
+    // Of a visit that is over nobody needs to hear that it does not take place.
+    if standing.starts_at > now {
+        tell(tx, Event::Cancelled, &cancelled, standing.starts_at).await?;
+    }
+    Ok(cancelled)
+}
+
+/// A freed seat promotes the overbooked visits that fit into it, so that an ordinary booking does not overtake them.
+pub(super) async fn promote(tx: &mut Tx, doctor: DoctorId, freed: Span) -> sqlx::Result<()> {
+    for (appointment, from, to) in store::overbooked_claims(tx, doctor, freed).await? {
+        let span = Span::new(from, to);
+        let Some(diary) = diary::of_doctor(tx, doctor, span, Some(appointment)).await? else {
+            continue;
+        };
+        let ordinary = seat_for(&diary.taken, span, diary.capacity, true);
+        if let Some(seat) = ordinary.filter(|seat| *seat < diary.capacity) {
+            store::reseat(tx, appointment, doctor, seat).await?;
+        }
+    }
+    Ok(())
+}

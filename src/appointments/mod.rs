@@ -1,0 +1,15 @@
+//! Appointments: nothing is booked twice. A visit claims its doctor and its patient, and the claims of one subject cannot
+//! overlap: the database says so. Change, audit and message commit as one.
+
+pub mod api;
+mod book;
+mod cancel;
+mod diary;
+mod model;
+mod reschedule;
+mod seats;
+pub mod slots;
+mod store;
+mod tell;
+
+pub use model::{Event, Kind, Status};

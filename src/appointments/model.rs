@@ -1,0 +1,244 @@
+//! What an appointment is. Nothing here reads a database, a clock or the network.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use poem_openapi::{Enum, Object};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::doctors::hours::Span;
+use crate::http::fields::{self, Fields, Readable};
+use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId};
+use crate::time::shown;
+
+/// How doctor and patient meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, Enum)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+pub enum Kind {
+    InPerson,
+    Video,
+    HomeVisit,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::InPerson => "in_person",
+            Kind::Video => "video",
+            Kind::HomeVisit => "home_visit",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, Enum)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+pub enum Status {
+    Booked,
+    Confirmed,
+    CheckedIn,
+    InConsultation,
+    Completed,
+    Cancelled,
+    NoShow,
+}
+
+impl Status {
+    /// The steps a visit may take; one that is not listed is refused.
+    pub fn may_become(self, next: Status) -> bool {
+        use Status::*;
+        match self {
+            Booked => matches!(next, Confirmed | CheckedIn | Cancelled | NoShow),
+            Confirmed => matches!(next, CheckedIn | Cancelled | NoShow),
+            CheckedIn => matches!(next, InConsultation | Cancelled | NoShow),
+            InConsultation => matches!(next, Completed),
+            Completed | Cancelled | NoShow => false,
+        }
+    }
+
+    /// A visit moves to another time only before the patient has come.
+    pub fn may_move(self) -> bool {
+        matches!(self, Status::Booked | Status::Confirmed)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Booked => "booked",
+            Status::Confirmed => "confirmed",
+            Status::CheckedIn => "checked_in",
+            Status::InConsultation => "in_consultation",
+            Status::Completed => "completed",
+            Status::Cancelled => "cancelled",
+            Status::NoShow => "no_show",
+        }
+    }
+}
+
+/// What patients are told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    Booked,
+    Moved,
+    Cancelled,
+}
+
+impl Event {
+    /// The purpose of its message in the outbox.
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Event::Booked => "appointment.booked",
+            Event::Moved => "appointment.moved",
+            Event::Cancelled => "appointment.cancelled",
+        }
+    }
+}
+
+/// An appointment as the API shows one.
+#[derive(Clone, Debug, PartialEq, Serialize, Object)]
+pub struct AppointmentView {
+    pub id: AppointmentId,
+    /// The clinic's own short number: `A-000042`.
+    pub number: String,
+    pub patient_id: PatientId,
+    pub patient_name: String,
+    pub doctor_id: DoctorId,
+    pub doctor_name: String,
+    pub location_id: LocationId,
+    pub kind: Kind,
+    pub status: Status,
+    #[serde(with = "shown")]
+    pub starts_at: DateTime<Utc>,
+    #[serde(with = "shown")]
+    pub ends_at: DateTime<Utc>,
+    /// True when staff doubled this time on purpose.
+    pub overbooked: bool,
+    pub reason: String,
+    /// Where a home visit goes.
+    pub address: String,
+    pub cancel_reason: Option<String>,
+    #[serde(with = "shown")]
+    pub created_at: DateTime<Utc>,
+    #[serde(with = "shown")]
+    pub updated_at: DateTime<Utc>,
+    #[serde(skip)]
+    #[oai(skip)]
+    pub version: i64,
+}
+
+impl AppointmentView {
+    pub fn span(&self) -> Span {
+        Span::new(self.starts_at, self.ends_at)
+    }
+}
+
+/// Why staff double a time on purpose.
+#[derive(Clone, Debug, Object)]
+pub struct Overbook {
+    pub reason: String,
+}
+
+impl Readable for Overbook {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { reason: fields.required("reason", fields::line(1, 200))? })
+    }
+}
+
+/// What a caller asks for when booking, and when moving.
+#[derive(Clone, Debug, Object)]
+pub struct AppointmentRequest {
+    pub patient_id: PatientId,
+    pub doctor_id: DoctorId,
+    /// Where; the branch at which the doctor sits at that time unless given.
+    pub location_id: Option<LocationId>,
+    pub kind: Kind,
+    pub starts_at: DateTime<Utc>,
+    /// 5 to 480; the doctor's slot length unless given.
+    pub duration_minutes: Option<i64>,
+    pub reason: Option<String>,
+    /// Wanted for a home visit.
+    pub address: Option<String>,
+    /// Staff only: double this time on purpose.
+    pub overbook: Option<Overbook>,
+}
+
+impl Readable for AppointmentRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let patient_id = fields.required("patient_id", fields::id);
+        let doctor_id = fields.required("doctor_id", fields::id);
+        let location_id = fields.optional("location_id", fields::id);
+        let kind = fields.required("kind", fields::choice);
+        let starts_at = fields.required("starts_at", fields::instant);
+        let duration_minutes = fields.optional("duration_minutes", fields::integer(5, 480));
+        let reason = fields.optional("reason", fields::prose(500));
+        let address = fields.optional("address", fields::prose(500)).filter(|a| !a.is_empty());
+        let overbook = fields.optional_object("overbook");
+        if kind == Some(Kind::HomeVisit) && address.is_none() {
+            fields.fault("address", "required", "a home visit needs an address");
+        }
+        if starts_at.is_some_and(|at: DateTime<Utc>| {
+            at.timestamp_subsec_nanos() > 0 || at.timestamp() % 60 != 0
+        }) {
+            fields.fault("starts_at", "invalid_format", "a visit begins on a whole minute");
+        }
+        Some(Self {
+            patient_id: patient_id?,
+            doctor_id: doctor_id?,
+            location_id,
+            kind: kind?,
+            starts_at: starts_at?,
+            duration_minutes,
+            reason,
+            address,
+            overbook,
+        })
+    }
+}
+
+impl AppointmentRequest {
+    /// Rules that need the clock.
+    pub fn check(&self, fields: &mut Fields, now: DateTime<Utc>) {
+        if self.starts_at <= now {
+            fields.fault("starts_at", "in_the_past", "choose a time still to come");
+        }
+    }
+
+    pub fn span(&self, slot_minutes: i32) -> Span {
+        let minutes = self.duration_minutes.unwrap_or(i64::from(slot_minutes));
+        Span::new(self.starts_at, self.starts_at + TimeDelta::minutes(minutes))
+    }
+
+    /// Whom and what the visit takes: locked together, sorted, before anything is read.
+    pub fn subjects(&self) -> [Uuid; 2] {
+        [self.doctor_id.0, self.patient_id.0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Status::*;
+
+    #[test]
+    fn every_step_is_allowed_or_refused_as_the_clinic_expects() {
+        let all = [Booked, Confirmed, CheckedIn, InConsultation, Completed, Cancelled, NoShow];
+        let allowed = [
+            (Booked, Confirmed),
+            (Booked, CheckedIn),
+            (Booked, Cancelled),
+            (Booked, NoShow),
+            (Confirmed, CheckedIn),
+            (Confirmed, Cancelled),
+            (Confirmed, NoShow),
+            (CheckedIn, InConsultation),
+            (CheckedIn, Cancelled),
+            (CheckedIn, NoShow),
+            (InConsultation, Completed),
+        ];
+        for from in all {
+            for to in all {
+                assert_eq!(from.may_become(to), allowed.contains(&(from, to)), "{from:?} {to:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Seats: how many visits a subject takes at one time. Below the capacity a seat is ordinary; from there on it is an
+//! overbooking on purpose.
+
+use crate::doctors::hours::Span;
+
+/// A claim that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Taken {
+    pub seat: i16,
+    pub from: chrono::DateTime<chrono::Utc>,
+    pub to: chrono::DateTime<chrono::Utc>,
+}
+
+impl Taken {
+    fn span(&self) -> Span {
+        Span::new(self.from, self.to)
+    }
+}
+
+/// The seat that a visit takes, or none if the subject is full at some moment of it and nobody overbooks on purpose.
+pub fn seat_for(taken: &[Taken], visit: Span, capacity: i16, overbook: bool) -> Option<i16> {
+    let overlapping: Vec<&Taken> = taken.iter().filter(|t| t.span().overlaps(&visit)).collect();
+    let full = most_at_once(&overlapping, visit) >= usize::try_from(capacity).unwrap_or(0);
+    if full && !overbook {
+        return None;
+    }
+    (0..i16::MAX).find(|seat| overlapping.iter().all(|taken| taken.seat != *seat)).filter(|seat| {
+        // Seats may be scattered so that none below the capacity is free throughout: then it is full for this visit.
+        *seat < capacity || overbook
+    })
+}
+
+/// The most visits that are under way at one moment of `visit`. It is reached where one of them begins.
+fn most_at_once(taken: &[&Taken], visit: Span) -> usize {
+    let begins = taken.iter().map(|t| t.from.max(visit.from));
+    begins
+        .map(|moment| taken.iter().filter(|t| t.from <= moment && moment < t.to).count())
+        .max()
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{DateTime, Utc};
+
+    fn at(minute: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(minute * 60, 0).unwrap()
+    }
+
+    fn taken(seat: i16, from: i64, to: i64) -> Taken {
+        Taken { seat, from: at(from), to: at(to) }
+    }
+
+    #[test]
+    fn a_seat_is_found_refused_or_added_on_purpose() {
+        let visit = Span::new(at(0), at(30));
+        for (name, claims, capacity, overbook, seat) in [
+            ("free", vec![], 1, false, Some(0)),
+            ("one before, one after", vec![taken(0, -30, 0), taken(0, 30, 60)], 1, false, Some(0)),
+            ("taken", vec![taken(0, 0, 30)], 1, false, None),
+            ("taken in part", vec![taken(0, 29, 60)], 1, false, None),
+            ("overbooked on purpose", vec![taken(0, 0, 30)], 1, true, Some(1)),
+            ("overbooking what is free is ordinary", vec![], 1, true, Some(0)),
+            ("only an overbooked one is left", vec![taken(1, 0, 30)], 1, false, None),
+            ("a group of two", vec![taken(0, 0, 30)], 2, false, Some(1)),
+            ("a full group", vec![taken(0, 0, 30), taken(1, 0, 30)], 2, false, None),
+            (
+                "two that follow each other",
+                vec![taken(0, 0, 15), taken(0, 15, 30)],
+                2,
+                false,
+                Some(1),
+            ),
+            ("scattered seats", vec![taken(0, 0, 15), taken(1, 15, 30)], 2, false, None),
+        ] {
+            assert_eq!(seat_for(&claims, visit, capacity, overbook), seat, "{name}");
+        }
+    }
+}
