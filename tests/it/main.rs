@@ -1,0 +1,27 @@
+//! Tests against the real thing: one binary, one module a slice. `support` gives each test databases of its own.
+
+#![allow(clippy::disallowed_methods, reason = "tests make ids, times and chances of their own")]
+
+mod support;
+
+mod appointments;
+mod auth;
+mod budget;
+mod cli;
+mod demo;
+mod doctors;
+mod embedded;
+mod faults;
+mod http;
+mod isolation;
+mod ledger;
+mod ledger_model;
+mod locations;
+mod messages;
+mod patients;
+mod permissions;
+mod plans;
+mod platform;
+mod pools;
+mod seed;
+mod staff;

@@ -1,0 +1,20 @@
+//! What tests stand on: one embedded PostgreSQL for a whole run, databases of its own for each test, a server in this process
+//! behind a real socket, and callers of every role.
+
+#![allow(dead_code, unused_imports, reason = "each test module uses its own part")]
+
+mod caller;
+mod clinic;
+mod platform;
+mod postgres;
+mod process;
+mod smtp;
+mod until;
+
+pub use caller::{Answer, Caller};
+pub use clinic::TestClinic;
+pub use platform::{Options, PASSWORD, TestPlatform};
+pub use postgres::{ScratchDatabase, TestServer};
+pub use process::{Process, Ran, nadi, nadi_reading};
+pub use smtp::{Mail, Mood, SmtpServer};
+pub use until::until;
