@@ -20,7 +20,7 @@ mod tenant {
 }
 
 /// The lowest level of a clinic's schema that this binary serves: the release before.
-pub const MIN_LEVEL: i32 = 6;
+pub const MIN_LEVEL: i32 = 9;
 
 /// One advisory lock for whoever migrates a database: `nadi`, `migr`.
 const LOCK: &str = "select pg_advisory_lock(1851876457, 1835624306)";

@@ -10,6 +10,10 @@ use sqlx::PgConnection;
 use super::registry;
 use crate::support::{Ran, TestPlatform, nadi};
 
+/// This binary's level, and the one before.
+const LEVEL: i32 = 9;
+const BEFORE: i32 = LEVEL - 1;
+
 struct Fleet {
     platform: TestPlatform,
     settings: Vec<(String, String)>,
@@ -38,12 +42,11 @@ impl Fleet {
 
     /// Puts a clinic back to the level before this one: as if it had not been migrated yet.
     async fn undo_the_last_migration(&self, slug: &str) {
-        assert_eq!(migrate::tenant_level(), 6, "undo the newest migration here instead");
+        assert_eq!(migrate::tenant_level(), LEVEL, "undo the newest migration here instead");
         self.execute(
             slug,
-            "drop table outbox_attempts, outbox;
-             delete from refinery_schema_history where version = 6;
-             update clinic_identity set schema_level = 5, min_binary_level = 5",
+            "delete from refinery_schema_history where version = 9;
+             update clinic_identity set schema_level = 8, min_binary_level = 8",
         )
         .await;
     }
@@ -82,24 +85,24 @@ async fn what_is_pending_is_shown_then_done_for_those_who_are_named_then_for_all
         outcomes(&dry),
         pairs([("arogya", "pending"), ("lotus", "current"), ("shanti", "pending")])
     );
-    assert_eq!(fleet.level("arogya").await, 5, "a dry run changes nothing");
+    assert_eq!(fleet.level("arogya").await, BEFORE, "a dry run changes nothing");
     let status = nadi(&fleet.settings, &["migrate", "status", "--json"]).await.expect(0).json();
     assert_eq!(status["clinics"]["items"][0]["outcome"], "pending");
 
     let unknown = fleet.migrate(&["--only", "arogya,nowhere"]).await.expect(1);
     assert!(unknown.stderr.contains("there is no clinic nowhere"), "{}", unknown.stderr);
-    assert_eq!(fleet.level("arogya").await, 5, "a misspelling changes nothing");
+    assert_eq!(fleet.level("arogya").await, BEFORE, "a misspelling changes nothing");
 
     let only = fleet.migrate(&["--only", "arogya", "--json"]).await.expect(0);
     assert_eq!(outcomes(&only), pairs([("arogya", "migrated")]));
-    assert_eq!((fleet.level("arogya").await, fleet.level("shanti").await), (6, 5));
+    assert_eq!((fleet.level("arogya").await, fleet.level("shanti").await), (LEVEL, BEFORE));
 
     let rest = fleet.migrate(&["--jobs", "3"]).await.expect(0);
     let lines: Vec<Vec<&str>> =
         rest.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0], ["CLINIC", "FROM", "TO", "OUTCOME", "MS", "ERROR"]);
-    assert_eq!(lines[3][..4], ["shanti", "5", "6", "migrated"]);
-    assert_eq!(fleet.level("shanti").await, 6);
+    assert_eq!(lines[3][..4], ["shanti", "8", "9", "migrated"]);
+    assert_eq!(fleet.level("shanti").await, LEVEL);
     let again = fleet.migrate(&["--json"]).await.expect(0);
     assert!(outcomes(&again).iter().all(|(_, outcome)| outcome == "current"), "{}", again.stdout);
 }
@@ -124,7 +127,7 @@ async fn one_that_fails_stops_no_other() {
     assert_eq!(ran.json()["failed"], 1);
     let error = ran.json()["items"][1]["error"].as_str().unwrap().to_owned();
     assert!(error.contains("V2__accounts (changed since)"), "{error}");
-    assert_eq!(fleet.level("lotus").await, 5, "nothing was changed there");
+    assert_eq!(fleet.level("lotus").await, BEFORE, "nothing was changed there");
     let shown =
         nadi(&fleet.settings, &["clinic", "show", "lotus", "--json"]).await.expect(0).json();
     assert_eq!(shown["last_error"], error);
@@ -183,7 +186,7 @@ async fn a_clinic_that_a_newer_binary_migrated_is_left_alone() {
         pairs([("arogya", "current"), ("lotus", "failed"), ("shanti", "current")])
     );
     assert!(ran.stdout.contains("V999__from_tomorrow (unknown to this binary)"), "{}", ran.stdout);
-    assert_eq!(fleet.level("lotus").await, 5);
+    assert_eq!(fleet.level("lotus").await, BEFORE);
 }
 
 #[tokio::test]
@@ -199,9 +202,9 @@ async fn two_runs_at_once_migrate_each_clinic_once() {
         assert_eq!(ran.code, 0, "{} {}", ran.stdout, ran.stderr);
     }
     for slug in ["arogya", "lotus", "shanti"] {
-        let rows = "select count(*) from refinery_schema_history where version = 6";
+        let rows = "select count(*) from refinery_schema_history where version = 9";
         let rows: i64 =
             sqlx::query_scalar(rows).fetch_one(&mut fleet.connection(slug).await).await.unwrap();
-        assert_eq!((fleet.level(slug).await, rows), (6, 1));
+        assert_eq!((fleet.level(slug).await, rows), (LEVEL, 1));
     }
 }

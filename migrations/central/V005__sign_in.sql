@@ -1,0 +1,1 @@
+-- One-time links, second factors and preferences of the platform's own accounts.

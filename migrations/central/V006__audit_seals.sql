@@ -1,0 +1,1 @@
+-- The platform's audit log as a chain, and the newest seal of each clinic's.

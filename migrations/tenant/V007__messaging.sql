@@ -1,0 +1,73 @@
+-- How a clinic reaches people: its providers and policy, its templates, what providers report back, and who agreed to what.
+
+alter table outbox
+  add column channels    text[]      not null default '{}', -- asked for with the message; empty: as the clinic's policy says
+  add column gave_up     text[]      not null default '{}', -- channels on which this message failed for good, or in time
+  add column accepted    text[]      not null default '{}', -- channels whose provider took it
+  add column turn_since  timestamptz,                       -- since when the present channel has its turn
+  add column error_class text;
+
+alter table outbox_attempts
+  add column http   integer,
+  add column code   text,          -- the provider's own
+  add column status text           check (status in ('sent', 'delivered', 'read', 'failed')); -- by receipt; moves up only
+create unique index outbox_attempts_provider_id on outbox_attempts (provider, provider_id) where provider_id is not null;
+
+-- One row: credentials sealed under the clinic's key, policies where they differ from the product's.
+create table messaging_settings (
+  only_row         boolean primary key default true check (only_row),
+  providers_cipher bytea,
+  policies         jsonb       not null default '{}',
+  version          bigint      not null default 1,
+  updated_at       timestamptz not null default now()
+);
+insert into messaging_settings default values;
+
+-- A clinic's own words, where it has some; else the product's.
+create table message_templates (
+  name       text        not null,
+  channel    text        not null check (channel in ('whatsapp', 'sms', 'email')),
+  language   text        not null check (language ~ '^[a-z]{2,3}$'),
+  subject    text        not null default '',
+  body       text        not null,
+  provider   jsonb       not null default '{}', -- as registered there: WhatsApp's name, DLT ids
+  disabled   text,                              -- why its provider refuses it
+  version    bigint      not null default 1,
+  updated_at timestamptz not null default now(),
+  primary key (name, channel, language)
+);
+
+-- Append-only: who agreed to what, or took it back.
+create table consents (
+  id           uuid        primary key,
+  patient_id   uuid        not null references patients,
+  kind         text        not null check (kind in ('service', 'reminders', 'marketing')),
+  channel      text        check (channel in ('whatsapp', 'sms', 'email')), -- null: all of them
+  granted      boolean     not null,
+  text_version text        not null default '',
+  source       text        not null,
+  at           timestamptz not null default clock_timestamp()
+);
+create index consents_patient on consents (patient_id, kind, at desc);
+revoke update, delete on consents from nadi_clinic;
+
+-- An address that a channel cannot reach: a number without WhatsApp, a mailbox that bounced.
+create table unreachable_addresses (
+  channel text        not null check (channel in ('whatsapp', 'sms', 'email')),
+  address text        not null,
+  reason  text        not null,
+  until   timestamptz not null default 'infinity',
+  primary key (channel, address)
+);
+
+-- What providers told us, once each, also before we knew what it was about.
+create table inbound_events (
+  provider    text        not null,
+  event_key   text        not null,
+  body_cipher bytea       not null,
+  received_at timestamptz not null default now(),
+  handled_at  timestamptz,
+  primary key (provider, event_key)
+);
+
+update clinic_identity set schema_level = 7, min_binary_level = 7;
