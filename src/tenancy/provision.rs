@@ -167,7 +167,8 @@ impl Provisioner {
         }
     }
 
-    /// Role, database, rights, first admin: each step may find its work done already.
+    /// Database, role and rights, first admin. What makes it slow is what PostgreSQL waits for the disk for, so there are as few
+    /// transactions as may be, and what is computed is computed meanwhile.
     async fn build(
         &self,
         id: ClinicId,
@@ -175,11 +176,12 @@ impl Provisioner {
         keys: &ClinicKeys,
     ) -> Result<Provisioned, ProvisionError> {
         let template = self.template().await?;
+        let password = keys.database_password();
+        let verifier = tokio::task::spawn_blocking(move || roles::scram_verifier(&password));
         let mut conn = self.conn().await?;
-        let raw = conn.raw();
-        roles::ensure_login(raw, id, &keys.database_password()).await?;
-        roles::ensure_database(raw, id, &template).await?;
-        roles::open_database(raw, id).await?;
+        roles::clone_database(conn.never_repeat(), id, &template).await?;
+        let verifier = verifier.await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
+        roles::open_database(conn.never_repeat(), id, &verifier).await?;
         drop(conn); // nobody waits for one connection while holding another
         let database = roles::database_name(id);
         let owner_pool = self.central.as_owner(&database);
@@ -317,7 +319,7 @@ impl Provisioner {
     ) -> Result<(), ProvisionError> {
         let draft = format!("{name}_{}", &ids::new_uuid().simple().to_string()[20..]);
         roles::execute(
-            raw,
+            &mut *raw,
             format!("create database {draft} template template0 encoding 'UTF8' locale 'C.UTF-8'"),
         )
         .await?;
@@ -333,19 +335,20 @@ impl Provisioner {
         .await;
         pool.close();
         if let Err(error) = migrated {
-            roles::execute(raw, format!("drop database if exists {draft} with (force)")).await?;
+            roles::execute(&mut *raw, format!("drop database if exists {draft} with (force)"))
+                .await?;
             return Err(error);
         }
         roles::execute(
-            raw,
+            &mut *raw,
             format!("alter database {draft} with allow_connections false is_template true"),
         )
         .await?;
-        match roles::execute(raw, format!("alter database {draft} rename to {name}")).await {
+        match roles::execute(&mut *raw, format!("alter database {draft} rename to {name}")).await {
             // Another platform on this server made it first: the same migrations made the same template.
             Err(error) if roles::is_duplicate(&error) => {
                 let unmark = format!("alter database {draft} with is_template false");
-                roles::execute(raw, unmark).await?;
+                roles::execute(&mut *raw, unmark).await?;
                 Ok(roles::execute(raw, format!("drop database {draft}")).await?)
             }
             renamed => Ok(renamed?),
@@ -378,8 +381,8 @@ async fn found(
     now: DateTime<Utc>,
 ) -> Result<Provisioned, ProvisionError> {
     use sqlx::Connection;
-    roles::set_search_threshold(connection, id).await?;
     let mut tx = connection.begin().await?;
+    roles::execute(&mut *tx, roles::search_threshold(id)).await?;
     sqlx::query(
         "update clinic_identity set clinic_id = $1 where clinic_id is null or clinic_id = $1",
     )

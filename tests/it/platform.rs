@@ -39,7 +39,7 @@ async fn until(caller: &Caller, path: &str, status: u16) -> (Answer, Duration) {
 
 async fn run(connection: &mut PgConnection, statements: impl IntoIterator<Item = String>) {
     for statement in statements {
-        roles::execute(connection, statement).await.unwrap();
+        roles::execute(&mut *connection, statement).await.unwrap();
     }
 }
 
@@ -300,7 +300,7 @@ async fn what_died_while_it_was_being_made_is_undone() {
     let owner = platform.super_admin().await;
     let mut superuser = platform.server.superuser("postgres").await;
     let mut names = Vec::new();
-    // Dead after the reservation, after the role, after the database, and while being undone.
+    // Dead after the reservation, after the database, after the role, and while being undone.
     for (n, status) in
         ["provisioning", "provisioning", "provisioning", "deleting"].into_iter().enumerate()
     {
@@ -322,11 +322,11 @@ async fn what_died_while_it_was_being_made_is_undone() {
             platform.server.provisioning("postgres").connect().await.unwrap()
         };
         if n >= 1 {
-            roles::ensure_login(&mut provisioning, id, "x").await.unwrap();
+            let template = platform.core.provisioner.template().await.unwrap();
+            roles::clone_database(&mut provisioning, id, &template).await.unwrap();
         }
         if n >= 2 {
-            let template = platform.core.provisioner.template().await.unwrap();
-            roles::ensure_database(&mut provisioning, id, &template).await.unwrap();
+            roles::open_database(&mut provisioning, id, "x").await.unwrap();
         }
         names.push(roles::database_name(id));
     }
