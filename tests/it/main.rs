@@ -18,6 +18,7 @@ mod ledger;
 mod ledger_model;
 mod locations;
 mod messages;
+mod panics;
 mod patients;
 mod permissions;
 mod plans;
