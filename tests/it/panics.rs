@@ -71,8 +71,7 @@ struct House {
 
 impl House {
     async fn open() -> Self {
-        let platform =
-            TestPlatform::with(Options { no_server: true, ..Options::default() }).await;
+        let platform = TestPlatform::with(Options { no_server: true, ..Options::default() }).await;
         let mut clinic = platform.clinic("shanti").await;
         let core = &platform.core;
         let directory = Arc::new(Directory::new(
@@ -155,5 +154,8 @@ async fn a_panic_within_a_transaction_undoes_it_and_costs_no_connection() {
     }
 
     let well = ask(&caller, "/api/v1/well").await.expect(200);
-    assert_eq!(well.text, "Lakshmi Menon", "nothing was changed, and there is a connection to say so");
+    assert_eq!(
+        well.text, "Lakshmi Menon",
+        "nothing was changed, and there is a connection to say so"
+    );
 }

@@ -4,6 +4,7 @@
 mod central;
 mod kills;
 mod mail;
+mod points;
 mod stops;
 
 use chrono::{DateTime, TimeDelta, Utc};
