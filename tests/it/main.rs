@@ -8,6 +8,7 @@ mod appointments;
 mod auth;
 mod budget;
 mod cli;
+mod clinics_once;
 mod demo;
 mod doctors;
 mod embedded;
