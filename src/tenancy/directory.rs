@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use super::central::Central;
 use super::freshness::{Freshness, Stamp};
 use super::pools::{Pool, PoolSettings};
+use super::reach::Reach;
 use super::{Clinic, Realm, handshake, roles};
 use crate::config::Settings;
 use crate::crypto::{ClinicKeys, Unreadable};
@@ -97,6 +98,7 @@ pub struct Directory {
     /// A clinic's slug never changes.
     slugs: Cache<ClinicId, String>,
     hinter: Hinter,
+    reach: Arc<Reach>,
     fast_path: FastPath,
 }
 
@@ -131,6 +133,7 @@ impl Directory {
                 .time_to_live(Duration::from_secs(30))
                 .build(),
             slugs: Cache::builder().max_capacity(20_000).build(),
+            reach: Reach::new(hinter.clone()),
             hinter,
             fast_path,
         }
@@ -262,7 +265,10 @@ impl Directory {
             .application_name("nadi");
         let pool = Pool::new(
             self.central.home_server.clone(),
-            PoolSettings::new(connect, row.id.0),
+            PoolSettings {
+                reached: Some(self.reach.of(row.id)),
+                ..PoolSettings::new(connect, row.id.0)
+            },
             handshake::of_clinic(row.id),
         );
         let host = format!("{}.{}", row.slug, self.settings.base_domain);

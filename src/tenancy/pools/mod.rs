@@ -37,6 +37,9 @@ pub type Handshake = Arc<
     dyn for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<(), HandshakeError>> + Send + Sync,
 >;
 
+/// Told of each attempt to connect, whether it came to a connection.
+pub type Reached = Arc<dyn Fn(bool) + Send + Sync>;
+
 /// Why a new connection was not let in.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
@@ -88,6 +91,7 @@ pub struct PoolSettings {
     pub connect_timeout: Duration,
     /// False behind PgBouncer in transaction mode: statements stay unnamed, and the session is left as it is.
     pub persistent: bool,
+    pub reached: Option<Reached>,
 }
 
 impl PoolSettings {
@@ -102,6 +106,7 @@ impl PoolSettings {
             lifetime: Duration::from_secs(30 * 60),
             connect_timeout: Duration::from_secs(5),
             persistent: true,
+            reached: None,
         }
     }
 }
