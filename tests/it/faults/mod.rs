@@ -5,6 +5,7 @@ mod central;
 mod kills;
 mod mail;
 mod points;
+mod reach;
 mod stops;
 
 use chrono::{DateTime, TimeDelta, Utc};
