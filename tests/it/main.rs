@@ -19,6 +19,7 @@ mod ledger;
 mod ledger_model;
 mod locations;
 mod messages;
+mod midnight;
 mod panics;
 mod patients;
 mod permissions;
