@@ -34,6 +34,16 @@ pub enum OwnerStatus {
     Banned,
 }
 
+impl OwnerStatus {
+    fn as_str(self) -> &'static str {
+        match self {
+            OwnerStatus::Active => "active",
+            OwnerStatus::Suspended => "suspended",
+            OwnerStatus::Banned => "banned",
+        }
+    }
+}
+
 /// A clinic owner.
 #[derive(Clone, Debug, Serialize, Object, sqlx::FromRow)]
 pub struct OwnerView {
@@ -191,7 +201,7 @@ impl AccountsApi {
              returning id, role, full_name, email, phone, status, created_at, version",
         )
         .bind(id.0)
-        .bind(status)
+        .bind(status.as_str())
         .fetch_one(&mut *tx)
         .await?;
         if status != OwnerStatus::Active {
@@ -221,7 +231,7 @@ pub async fn create(
          returning id, role, full_name, email, phone, status, created_at, version",
     )
     .bind(AccountId::new())
-    .bind(role)
+    .bind(role.as_str())
     .bind(full_name)
     .bind(email)
     .bind(phone)

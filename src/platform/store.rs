@@ -86,7 +86,7 @@ pub async fn set_status(
         ""
     ))
     .bind(id)
-    .bind(status)
+    .bind(status.as_str())
     .fetch_one(&mut **tx)
     .await
 }
