@@ -33,6 +33,7 @@ use crate::platform::Desk;
 use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
 use crate::staff::api::StaffApi;
+use crate::tenancy::directory::Idle;
 use crate::tenancy::freshness::Freshness;
 use crate::tenancy::hinter::Hinter;
 use crate::tenancy::notices::Notices;
@@ -169,6 +170,7 @@ impl App {
             core.freshness.clone(),
             hinter.clone(),
             fast_path.clone(),
+            Idle::default(),
         ));
         let deliverer =
             Deliverer { central: core.central.clone(), directory: directory.clone(), post };

@@ -24,6 +24,20 @@ use crate::worker::FastPath;
 /// With central down, clinics already known go on for this long.
 const GRACE: Duration = Duration::from_secs(15 * 60);
 
+/// How long what nobody uses is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    pub connection: Duration,
+    /// A clinic's handle, and its pool with it.
+    pub clinic: Duration,
+}
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self { connection: Duration::from_secs(60), clinic: Duration::from_secs(600) }
+    }
+}
+
 /// What the central database says of one clinic.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct ClinicRow {
@@ -100,6 +114,7 @@ pub struct Directory {
     hinter: Hinter,
     reach: Arc<Reach>,
     fast_path: FastPath,
+    idle: Idle,
 }
 
 impl Directory {
@@ -110,6 +125,7 @@ impl Directory {
         freshness: Arc<Freshness>,
         hinter: Hinter,
         fast_path: FastPath,
+        idle: Idle,
     ) -> Self {
         Self {
             central,
@@ -119,7 +135,7 @@ impl Directory {
             // Nothing awaits inside the listener: moka runs it within other callers' gets.
             entries: Cache::builder()
                 .max_capacity(20_000)
-                .time_to_idle(Duration::from_secs(600))
+                .time_to_idle(idle.clinic)
                 .eviction_listener(|_, entry: Entry, cause| {
                     if cause.was_evicted()
                         && let Some(clinic) = entry.clinic
@@ -136,6 +152,7 @@ impl Directory {
             reach: Reach::new(hinter.clone()),
             hinter,
             fast_path,
+            idle,
         }
     }
 
@@ -266,6 +283,7 @@ impl Directory {
         let pool = Pool::new(
             self.central.home_server.clone(),
             PoolSettings {
+                idle: self.idle.connection,
                 reached: Some(self.reach.of(row.id)),
                 ..PoolSettings::new(connect, row.id.0)
             },

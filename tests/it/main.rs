@@ -14,6 +14,7 @@ mod doctors;
 mod embedded;
 mod faults;
 mod http;
+mod idle;
 mod isolation;
 mod ledger;
 mod ledger_model;

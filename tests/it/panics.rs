@@ -10,6 +10,7 @@ use nadi::http::context::Here;
 use nadi::http::edge::{Edge, Rooms};
 use nadi::http::openapi::Operations;
 use nadi::tenancy::Directory;
+use nadi::tenancy::directory::Idle;
 use nadi::tenancy::hinter::Hinter;
 use nadi::worker::FastPath;
 use poem::endpoint::{BoxEndpoint, make};
@@ -81,6 +82,7 @@ impl House {
             core.freshness.clone(),
             Hinter::start(core.central.home.clone()),
             FastPath::default(),
+            Idle::default(),
         ));
         let edge = Edge {
             settings: core.settings.clone(),
