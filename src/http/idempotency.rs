@@ -109,6 +109,10 @@ impl Idempotency {
         Ok(false)
     }
 
+    pub fn is_given(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// An id that this caller's requests with this key have in common: work that cannot lie in a transaction is on record
     /// under it meanwhile. Without a key it is another each time.
     pub fn work_id(&self, account: AccountId) -> Uuid {

@@ -98,10 +98,10 @@ impl ClinicsApi {
             Replayable::commit(tx, kept, answer).await.map_err(refused)
         };
         match desk.provisioner.provision_and(&new, who.actor(), work, answer).await {
-            Err(ProvisionError::SlugTaken) => {}
+            Err(ProvisionError::SlugTaken) if key.is_given() => {}
             other => return Ok(other?),
         }
-        // By whom? This very request may be running elsewhere, or have ended since we looked.
+        // Taken by whom? This very request may be running elsewhere, or have ended since we looked.
         let mut conn = desk.platform.read().await?;
         let holder = store::holder(&mut conn, &new.slug).await?;
         drop(conn);
