@@ -45,10 +45,10 @@ impl Clinics for Deliverer {
     }
 
     /// Rows of the audit log that nobody sealed.
-    async fn swept(&self, clinic_id: Uuid) {
+    async fn looked_after(&self, clinic_id: Uuid) {
         match self.clinic(clinic_id).await {
             Ok(clinic) => clinic.chain.ring(),
-            Err(error) => tracing::debug!(%clinic_id, %error, "closed since it was swept"),
+            Err(error) => tracing::debug!(%clinic_id, %error, "closed meanwhile"),
         }
     }
 }

@@ -48,9 +48,7 @@ impl<C: Clinics> Inner<C> {
         let clinic_id = lease.clinic_id;
         match self.look_after(&mut lease).await {
             Ok(more) => {
-                if lease.swept {
-                    self.clinics.swept(clinic_id).await;
-                }
+                self.clinics.looked_after(clinic_id).await;
                 return more;
             }
             Err(Ended::LeaseLost) => tracing::warn!(%clinic_id, "lost the lease of a clinic"),
