@@ -230,8 +230,13 @@ impl App {
         );
         let watching = tokio::spawn(core.provisioner.clone().watch(background.clone()));
         let sending = tokio::spawn(async move { worker.run().await });
-        let tidying =
-            tokio::spawn(tidy(directory, core.central.clone(), hinter, background.clone()));
+        let tidying = tokio::spawn(tidy(
+            directory,
+            core.central.clone(),
+            hinter,
+            reads.clone(),
+            background.clone(),
+        ));
         let sealing = tokio::spawn(seal_the_platform(core.central.clone(), background.clone()));
         let served = Server::new_with_acceptor(acceptor)
             .idle_timeout(Duration::from_secs(75))
@@ -282,6 +287,7 @@ async fn tidy(
     directory: Arc<Directory>,
     central: Arc<Central>,
     hinter: Hinter,
+    reads: Arc<Reads>,
     stop: CancellationToken,
 ) {
     let mut pace = tokio::time::interval(Duration::from_secs(5));
@@ -290,6 +296,7 @@ async fn tidy(
         crate::metrics::CLINICS.set(directory.known() as i64);
         crate::metrics::CONNECTIONS.set(central.open_connections() as i64);
         crate::metrics::HINTS_OWED.set(hinter.owed() as i64);
+        crate::metrics::AUDIT_READS_WAITING.set(reads.waiting() as i64);
     }
 }
 
