@@ -15,8 +15,15 @@ use serde_json::{Value, json};
 use super::scene::{Names, Scene};
 
 /// At a clinic's host.
-pub(super) const AT_A_CLINIC: &[&[Row]] =
-    &[auth::ROWS, patients::ROWS, appointments::ROWS, staff::ROWS, locations::ROWS, doctors::ROWS, audit::ROWS];
+pub(super) const AT_A_CLINIC: &[&[Row]] = &[
+    auth::ROWS,
+    patients::ROWS,
+    appointments::ROWS,
+    staff::ROWS,
+    locations::ROWS,
+    doctors::ROWS,
+    audit::ROWS,
+];
 
 /// At the platform's host.
 pub(super) const AT_THE_PLATFORM: &[&[Row]] = &[auth::ROWS, platform::ROWS, audit::ROWS];
