@@ -12,6 +12,7 @@ use super::freshness::{Freshness, Stamp};
 use super::pools::{Pool, PoolSettings};
 use super::reach::Reach;
 use super::{Clinic, Realm, handshake, roles};
+use crate::audit::Chain;
 use crate::config::Settings;
 use crate::crypto::{ClinicKeys, Unreadable};
 use crate::db::Telling;
@@ -290,8 +291,11 @@ impl Directory {
             handshake::of_clinic(row.id),
         );
         let host = format!("{}.{}", row.slug, self.settings.base_domain);
+        let sealer = self.central.sealer.clone();
+        let chain = Chain::new(row.id.0, &keys, pool.clone(), sealer);
         let realm = Arc::new(Realm {
             id: row.id.0,
+            chain,
             keys,
             clock: self.clock.clone(),
             url: self.settings.public_url(&host),

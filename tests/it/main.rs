@@ -5,6 +5,7 @@
 mod support;
 
 mod appointments;
+mod audit;
 mod auth;
 mod budget;
 mod cli;

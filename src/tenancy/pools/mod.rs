@@ -161,6 +161,14 @@ impl Pool {
         }
     }
 
+    /// A pool of one connection to the same place, under the same budget and handshake: for what must still be written after
+    /// this one has left service.
+    pub fn afterwards(&self) -> Pool {
+        let PoolInner { server, settings, handshake, .. } = &*self.inner;
+        let settings = PoolSettings { max_open: 1, ..settings.clone() };
+        Pool::new(server.clone(), settings, handshake.clone())
+    }
+
     /// Takes the pool out of service, without waiting: callers in the queue and new ones hear `Closed`, idle connections
     /// close now, those in use when they come back.
     pub fn close(&self) {

@@ -355,12 +355,18 @@ async fn found(
     .bind(&new.admin.phone)
     .execute(&mut *tx)
     .await?;
+    let location = LocationId::new();
     sqlx::query("insert into locations (id, name, time_zone) values ($1, $2, $3)")
-        .bind(LocationId::new())
+        .bind(location)
         .bind(&new.name)
         .bind(&new.time_zone)
         .execute(&mut *tx)
         .await?;
+    let act = Act::new("account.created", "account", admin);
+    let act = act.details(json!({ "role": "clinic_admin" }));
+    audit::record_as(&mut *tx, Actor::platform(), act).await?;
+    let act = Act::new("location.created", "location", location);
+    audit::record_as(&mut *tx, Actor::platform(), act).await?;
     let token = links::put(&mut *tx, admin).await?;
     // No gate, no hint: nobody works here yet, and the clinic is hinted when it opens.
     outbox::put(&mut *tx, &links::invitation(keys, admin, &token, now)).await?;
