@@ -8,6 +8,7 @@ mod appointments;
 mod audit;
 mod auth;
 mod budget;
+mod channels;
 mod cli;
 mod clinics_once;
 mod demo;
