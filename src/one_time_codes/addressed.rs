@@ -69,7 +69,8 @@ pub async fn addressed(
     let person = welcome.first().filter(|_| secret.registering.is_none());
     let alone = person.filter(|_| welcome.len() == 1);
     let email = match &secret.identifier {
-        Identifier::Email(email) => Some(email.clone()),
+        // As the clinic has it, not as somebody typed it.
+        Identifier::Email(_) => person.and_then(|person| person.email.clone()),
         Identifier::Phone(_) => alone.and_then(|person| person.email.clone()),
     };
     let language = match &secret.registering {

@@ -28,8 +28,7 @@ pub fn wait_after(sends: i32) -> i64 {
 }
 
 /// What a code is for. One made for something else does not open this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     SignIn,
     Register,
@@ -202,7 +201,8 @@ pub fn code_mac(keys: &ClinicKeys, id: CodeRequestId, purpose: Purpose, code: &s
 
 /// A number as a log may show it: `+91••••••3210`.
 pub fn masked(phone: &str) -> String {
-    let (start, end) = (phone.len().min(3), phone.len().saturating_sub(4).max(3));
+    let (start, end) = (phone.len().min(3), phone.len().saturating_sub(4));
+    let end = end.max(start);
     let dots = "•".repeat(end - start);
     format!("{}{dots}{}", &phone[..start], phone.get(end..).unwrap_or_default())
 }

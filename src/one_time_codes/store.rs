@@ -91,7 +91,7 @@ pub async fn last_unused(
          where used_at is null",
     )
     .bind(identifier_mac)
-    .bind(purpose)
+    .bind(purpose.as_str())
     .fetch_optional(&mut **tx)
     .await
 }
@@ -124,7 +124,7 @@ pub async fn insert(tx: &mut Tx, new: &NewRequest<'_>) -> sqlx::Result<DateTime<
          select expires_at from request",
     )
     .bind(new.id)
-    .bind(new.purpose)
+    .bind(new.purpose.as_str())
     .bind(new.identifier_mac)
     .bind(new.subject_mac)
     .bind(new.code_mac)
@@ -201,7 +201,7 @@ pub async fn guesses_today(tx: &mut Tx, identifier_mac: &[u8]) -> sqlx::Result<(
 }
 
 /// Counts a guess and judges it, in one statement: guesses made at once cannot exceed the tries, and two right ones cannot
-/// both be. `code_mac`s are those of the guess, one for each purpose. None: there is no such request, or no longer.
+/// both be. One at what is spent already is noted for nobody: it cannot lock anybody out. `code_mac`s are those of the guess, one for each purpose. None: there is no such request, or no longer.
 pub async fn guess(
     tx: &mut Tx,
     id: CodeRequestId,
@@ -222,7 +222,8 @@ pub async fn guess(
            returning code_mac, used_at),
          wrong as (
            insert into otp_guesses (identifier_mac)
-           select $2 where not exists (select from judged where used_at is not null))
+           select case when exists (select from judged) then $2 end
+           where not exists (select from judged where used_at is not null))
          select code_mac from judged",
     )
     .bind(id)
