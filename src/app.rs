@@ -30,6 +30,7 @@ use crate::locations::api::LocationsApi;
 use crate::messaging::Post;
 use crate::messaging::deliver::Deliverer;
 use crate::messaging::inbox::Inbox;
+use crate::one_time_codes::api::OneTimeCodesApi;
 use crate::patients::api::PatientsApi;
 use crate::platform::Desk;
 use crate::platform::accounts::AccountsApi;
@@ -126,12 +127,28 @@ pub struct App {
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-type ClinicApis =
-    (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi, AuditApi);
+type ClinicApis = (
+    AuthApi,
+    OneTimeCodesApi,
+    StaffApi,
+    LocationsApi,
+    DoctorsApi,
+    PatientsApi,
+    AppointmentsApi,
+    AuditApi,
+);
 
 fn clinic_service() -> OpenApiService<ClinicApis, ()> {
-    let apis =
-        (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi, AuditApi);
+    let apis = (
+        AuthApi,
+        OneTimeCodesApi,
+        StaffApi,
+        LocationsApi,
+        DoctorsApi,
+        PatientsApi,
+        AppointmentsApi,
+        AuditApi,
+    );
     OpenApiService::new(apis, "nadi: a clinic", VERSION).server("/api/v1")
 }
 
@@ -195,6 +212,7 @@ impl App {
             platform: core.central.realm.clone(),
             sessions,
             reads: reads.clone(),
+            limits: Arc::default(),
             clinic_rooms: rooms(clinic_description(), clinic_service().into_endpoint()),
             platform_rooms: rooms(
                 platform_description(),

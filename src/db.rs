@@ -83,6 +83,11 @@ impl Tx {
         &self.actor
     }
 
+    /// From now on this is who acts: one who is known only after something in this transaction proved it.
+    pub fn act_as(&mut self, actor: Actor) {
+        self.actor = actor;
+    }
+
     /// Notes a message that this transaction put, to be claimed right after the commit.
     ///
     /// # Panics

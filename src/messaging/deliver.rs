@@ -9,6 +9,7 @@ use super::letter::{self, ComposeError, Composed, Letter};
 use super::post::{Post, Way};
 use crate::error::Problem;
 use crate::ids::{ClinicId, MessageId};
+use crate::one_time_codes::take_sms;
 use crate::outbox::{self, Attempt, Delivery, OutboxRow};
 use crate::tenancy::pools::Conn;
 use crate::tenancy::{Central, Clinic, Directory};
@@ -88,7 +89,7 @@ impl Deliverer {
     async fn prepare(&self, clinic: &Clinic, row: &OutboxRow) -> Result<Prepared, Delivery> {
         let again = |error: String| Delivery::RetryIn { delay: backoff(row.attempts), error };
         let mut conn = clinic.read().await.map_err(|problem| again(problem.to_string()))?;
-        let letter = match letter::compose(clinic, &mut conn, row).await {
+        let mut letter = match letter::compose(clinic, &mut conn, row).await {
             Ok(Composed::Letter(letter)) => letter,
             Ok(Composed::Needless(why)) => {
                 return Err(Delivery::Needless { why: why.to_owned() });
@@ -96,7 +97,15 @@ impl Deliverer {
             Err(ComposeError::Db(error)) => return Err(again(error.to_string())),
             Err(error) => return Err(Delivery::Failed { error: error.to_string() }),
         };
-        let Some(way) = self.post.way(&letter) else {
+        let mut way = self.post.way(&letter);
+        if row.purpose.starts_with("code.")
+            && way.as_ref().is_some_and(|way| way.channel == "sms")
+            && !take_sms(clinic, &mut conn, row).await.map_err(|error| again(error.to_string()))?
+        {
+            letter.channels.retain(|channel| channel != "sms");
+            way = Some(&letter).filter(|l| !l.channels.is_empty()).and_then(|l| self.post.way(l));
+        }
+        let Some(way) = way else {
             let why = "there is no way to reach this person".to_owned();
             return Err(Delivery::Needless { why });
         };

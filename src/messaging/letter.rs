@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use html_escape::encode_text as escaped;
 
+use crate::one_time_codes::{self, Unaddressed};
 use crate::outbox::{self, OutboxRow};
 use crate::tenancy::Clinic;
 use crate::tenancy::pools::Conn;
@@ -17,6 +18,8 @@ pub struct Letter {
     pub phone: Option<String>,
     pub subject: String,
     pub text: String,
+    /// By which it may go, in this order; empty: as the clinic's policy says.
+    pub channels: Vec<String>,
 }
 
 /// What an intent becomes.
@@ -62,6 +65,7 @@ pub async fn compose(
             of_visit(clinic, conn, row).await
         }
         "account.invited" => invitation(clinic, conn, row).await,
+        "code.sign_in" | "code.register" => one_time_code(clinic, conn, row).await,
         other => Err(ComposeError::UnknownPurpose(other.to_owned())),
     }
 }
@@ -108,6 +112,7 @@ async fn of_visit(
         phone: visit.phone,
         subject: format!("{subject} · {}", clinic.name),
         text,
+        channels: row.channels.clone(),
     }))
 }
 
@@ -140,6 +145,40 @@ async fn invitation(
         phone: None, // a link that opens an account goes to its e-mail alone
         subject: format!("Your account at {}", clinic.name),
         text,
+        channels: row.channels.clone(),
+    }))
+}
+
+/// The code comes first: a preview shows little. It is not in the subject, which others see.
+async fn one_time_code(
+    clinic: &Clinic,
+    conn: &mut Conn,
+    row: &OutboxRow,
+) -> Result<Composed, ComposeError> {
+    let to = match one_time_codes::addressed(clinic, conn, row).await {
+        Ok(to) => to,
+        Err(Unaddressed::Needless(why)) => return Ok(Composed::Needless(why)),
+        Err(Unaddressed::Unreadable) => return Err(ComposeError::Unreadable),
+        Err(Unaddressed::Db(error)) => return Err(error.into()),
+    };
+    let left = (row.expires_at - clinic.clock.now()).num_seconds();
+    let minutes = (left.max(1) + 59) / 60;
+    let minutes = if minutes == 1 { "a minute".to_owned() } else { format!("{minutes} minutes") };
+    let dear = to.name.as_deref().map(|name| format!("Dear {},\n\n", given_name(name)));
+    let text = format!(
+        "{} is your code for {}.\n\n{}it is good for {minutes}, once. Nobody of the clinic will ever ask you for it. \
+         If you did not ask for it, do nothing.\n",
+        to.code,
+        clinic.name,
+        dear.as_deref().unwrap_or_default(),
+    );
+    Ok(Composed::Letter(Letter {
+        name: to.name.unwrap_or_default(),
+        email: to.email,
+        phone: to.phone,
+        subject: format!("Your code · {}", clinic.name),
+        text,
+        channels: to.channels,
     }))
 }
 
@@ -207,6 +246,7 @@ mod tests {
             phone: None,
             subject: "s".into(),
             text: "Dear <script>alert(1)</script>,\n\nhttps://a.example/?t=\"><b>".into(),
+            channels: Vec::new(),
         };
 
         assert!(!letter.html().contains("<script>") && !letter.html().contains("\"><b>"));

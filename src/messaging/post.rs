@@ -63,20 +63,26 @@ impl Post {
         self.smtp.is_some()
     }
 
-    /// The way that a letter goes, if there is one.
+    /// The way that a letter goes, if there is one: the first of its channels that is set up and has an address.
     pub fn way(&self, letter: &Letter) -> Option<Way> {
-        let by = |channel, provider, to: &String| Way { channel, provider, to: to.clone() };
-        if self.smtp.is_some()
-            && let Some(email) = &letter.email
-        {
-            return Some(by("email", Provider::Smtp, email));
-        }
-        self.inbox.as_ref()?;
-        match (&letter.email, &letter.phone) {
-            (Some(email), _) => Some(by("email", Provider::Inbox, email)),
-            (None, Some(phone)) => Some(by("whatsapp", Provider::Inbox, phone)),
-            (None, None) => None,
-        }
+        let usual = ["email".to_owned(), "whatsapp".to_owned()];
+        let channels = if letter.channels.is_empty() { &usual } else { &letter.channels[..] };
+        channels.iter().find_map(|channel| self.way_by(channel, letter))
+    }
+
+    fn way_by(&self, channel: &str, letter: &Letter) -> Option<Way> {
+        let (channel, to) = match channel {
+            "email" => ("email", letter.email.clone()?),
+            "whatsapp" => ("whatsapp", letter.phone.clone()?),
+            "sms" => ("sms", letter.phone.clone()?),
+            _ => return None,
+        };
+        let provider = match (&self.smtp, &self.inbox) {
+            (Some(_), _) if channel == "email" => Provider::Smtp,
+            (_, Some(_)) => Provider::Inbox,
+            _ => return None,
+        };
+        Some(Way { channel, provider, to })
     }
 
     /// Hands a letter over. The message's id is the same at every try, so that a receiver can tell a repeat.
@@ -107,7 +113,8 @@ impl Post {
         let address = |text: &str| text.parse::<Address>().map_err(|error| error.to_string());
         let host = format!("{}.{}", clinic.slug, self.base_domain);
         let from = Mailbox::new(Some(clinic.name.clone()), address(&format!("no-reply@{host}"))?);
-        let to = Mailbox::new(Some(letter.name.clone()), address(to)?);
+        let name = Some(letter.name.clone()).filter(|name| !name.is_empty());
+        let to = Mailbox::new(name, address(to)?);
         Message::builder()
             .from(from)
             .to(to)
