@@ -68,7 +68,7 @@ impl Core {
         let master = MasterKey::new(settings.require_master_key()?);
         let central = Arc::new(Central::new(&settings, pooled, direct, master, clock.clone())?);
         let freshness = Arc::new(Freshness::default());
-        let notices = Notices::new(central.realm.clone(), freshness.clone());
+        let notices = Notices::new(freshness.clone());
         let provisioner = Arc::new(Provisioner::new(central.clone(), notices.clone()));
         Ok(Self { settings: Arc::new(settings), central, freshness, notices, provisioner, clock })
     }

@@ -53,8 +53,10 @@ pub async fn set_status(
     };
     let act = Act::new(action, "clinic", clinic.id).about(clinic.id);
     audit::record(&mut tx, act.details(json!({ "slug": slug }))).await?;
+    let notice = Notice::Clinic(slug.to_owned());
+    notice.announce(&mut *tx).await?;
     tx.commit().await?;
-    notices.tell(Notice::Clinic(slug.to_owned())).await;
+    notices.apply(&notice);
     Ok(changed)
 }
 

@@ -20,7 +20,7 @@ use super::{migrate, roles};
 use crate::audit::{self, Act, Actor};
 use crate::auth::links;
 use crate::crypto::{ClinicKeys, RootKey};
-use crate::db::{self, Tx};
+use crate::db::{self, Opening, Tx};
 use crate::error::Problem;
 use crate::ids::{self, AccountId, ClinicId, LocationId, ServerId};
 use crate::outbox;
@@ -141,7 +141,7 @@ impl Provisioner {
         };
         match made.await {
             Ok(made) => {
-                self.notices.tell(Notice::Clinic(new.slug.clone())).await;
+                self.notices.apply(&Notice::Clinic(new.slug.clone()));
                 Ok(made)
             }
             Err(error) => {
@@ -202,9 +202,9 @@ impl Provisioner {
         let password = keys.database_password();
         let verifier = tokio::task::spawn_blocking(move || roles::scram_verifier(&password));
         let mut conn = self.conn().await?;
-        roles::clone_database(conn.never_repeat(), id, &template).await?;
+        roles::clone_database(&mut conn, id, &template).await?;
         let verifier = verifier.await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
-        roles::open_database(conn.never_repeat(), id, &verifier).await?;
+        roles::open_database(&mut conn, id, &verifier).await?;
         drop(conn); // nobody waits for one connection while holding another
         let database = roles::database_name(id);
         let owner_pool = self.central.as_owner(&database);
@@ -225,8 +225,7 @@ impl Provisioner {
         lease: Uuid,
         by: Actor,
     ) -> Result<Tx, ProvisionError> {
-        let failed = |problem: Problem| ProvisionError::Failed(problem.detail);
-        let mut tx = self.central.realm.begin(by).await.map_err(failed)?;
+        let mut tx = self.begin(by).await?;
         let activated = sqlx::query(
             "with opened as (
                update clinics set status = 'active', lease_token = null, leased_until = null,
@@ -247,6 +246,7 @@ impl Provisioner {
             .about(made.id)
             .details(json!({ "slug": new.slug, "name": new.name }));
         audit::record(&mut tx, act).await?;
+        Notice::Clinic(new.slug.clone()).announce(&mut *tx).await?;
         Ok(tx)
     }
 
@@ -266,12 +266,19 @@ impl Provisioner {
         }
         roles::drop_database_and_role(conn.raw(), id).await?;
         drop(conn);
-        let mut conn = self.conn().await?;
-        sqlx::query("delete from clinics where id = $1 and lease_token = $2")
-            .bind(id)
-            .bind(lease)
-            .execute(&mut conn)
-            .await?;
+        let mut tx = self.begin(Actor::platform()).await?;
+        let slug: Option<String> = sqlx::query_scalar(
+            "delete from clinics where id = $1 and lease_token = $2 returning slug",
+        )
+        .bind(id)
+        .bind(lease)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(slug) = slug else { return Ok(()) }; // somebody else has done it
+        let notice = Notice::Clinic(slug);
+        notice.announce(&mut *tx).await?;
+        tx.commit().await?;
+        self.notices.apply(&notice);
         Ok(())
     }
 
@@ -296,7 +303,6 @@ impl Provisioner {
             let Some((id, slug)) = lapsed else { return Ok(undone) };
             tracing::warn!(%slug, "undoing a clinic whose making broke off");
             self.undo(id, lease).await?;
-            self.notices.tell(Notice::Clinic(slug)).await;
             undone += 1;
         }
     }
@@ -311,15 +317,23 @@ impl Provisioner {
         }
     }
 
-    /// Half-made work is worth more patience than a request has.
+    /// A connection for lone statements that write. Half-made work is worth more patience than a request has.
     async fn conn(&self) -> Result<Conn, ProvisionError> {
         let mut tries = 0;
-        loop {
+        let conn = loop {
             match self.central.realm.read().await {
                 Err(problem) if problem.name == "busy" && tries < PATIENCE => tries += 1,
-                other => return other.map_err(|problem| ProvisionError::Failed(problem.detail)),
+                other => break other,
             }
-        }
+        };
+        let mut conn = conn.map_err(|problem| ProvisionError::Failed(problem.detail))?;
+        conn.never_repeat();
+        Ok(conn)
+    }
+
+    async fn begin(&self, by: Actor) -> Result<Tx, ProvisionError> {
+        let now = self.central.realm.clock.now();
+        Ok(Tx::begin(self.conn().await?, by, Opening::default(), now).await?)
     }
 }
 

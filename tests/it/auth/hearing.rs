@@ -91,7 +91,7 @@ async fn a_line_that_is_dead_without_a_word_is_not_trusted() {
     while listeners.len() < 2 {
         listeners = sqlx::query_scalar(
             "select pid from pg_stat_activity
-             where datname = $1 and application_name = 'nadi listener' and query like 'LISTEN%'",
+             where datname = $1 and application_name = 'nadi listener' and query like '%pg_notify%'",
         )
         .bind(&platform.database)
         .fetch_all(&mut superuser)
@@ -99,7 +99,8 @@ async fn a_line_that_is_dead_without_a_word_is_not_trusted() {
         .unwrap();
     }
     // Both hear something before their lines die, so that they trust them.
-    platform.core.notices.tell(Notice::Clinic("nobody".into())).await;
+    let mut central = platform.server.superuser(&platform.database).await;
+    Notice::Clinic("nobody".into()).announce(&mut central).await.unwrap();
     for _ in 0..50 {
         there.get("/auth/me").await.expect(200);
     }
