@@ -5,14 +5,13 @@ use std::sync::Arc;
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
-use super::directory::ClinicRow;
 use super::pools::{BudgetError, Pool, PoolSettings, Server};
+use super::registry::Door;
 use super::{Realm, handshake};
 use crate::audit::{Chain, Sealer};
 use crate::config::Settings;
 use crate::crypto::MasterKey;
 use crate::error::Problem;
-use crate::ids::ClinicId;
 use crate::time::Clock;
 
 /// Connections set aside for the central database before any clinic gets one: for the registry, sign-ins on the platform,
@@ -31,6 +30,7 @@ pub struct Central {
     pub home_server: Arc<Server>,
     /// Links audit logs into chains, the platform's and clinics'.
     pub sealer: Arc<Sealer>,
+    pub(super) door: Door,
 }
 
 impl Central {
@@ -56,31 +56,12 @@ impl Central {
         let chain = Chain::new(Uuid::nil(), &keys, pool.clone(), sealer.clone());
         let url = settings.public_url(&host);
         let realm = Arc::new(Realm { id: Uuid::nil(), keys, clock, url, chain, pool });
-        Ok(Self { master, realm, home: direct, home_server, sealer })
+        Ok(Self { master, realm, home: direct, home_server, sealer, door: Door::default() })
     }
 
     /// Connections open to the home server, all pools together.
     pub fn open_connections(&self) -> usize {
         self.home_server.open_connections() + self.realm.pool.server().open_connections() + HINTER
-    }
-
-    pub async fn clinic_row(&self, slug: &str) -> Result<Option<ClinicRow>, Problem> {
-        let mut conn = self.realm.read().await?;
-        Ok(sqlx::query_as(
-            "select id, slug, name, time_zone, language, country, status, server_id, root_key_wrapped, schema_level
-             from clinics where slug = $1",
-        )
-        .bind(slug)
-        .fetch_optional(&mut conn)
-        .await?)
-    }
-
-    pub async fn slug_of(&self, id: ClinicId) -> Result<Option<String>, Problem> {
-        let mut conn = self.realm.read().await?;
-        Ok(sqlx::query_scalar("select slug from clinics where id = $1")
-            .bind(id)
-            .fetch_optional(&mut conn)
-            .await?)
     }
 
     /// A pool of one connection to a clinic's database as the provisioning role, inside the budget.

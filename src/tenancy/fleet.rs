@@ -198,12 +198,7 @@ async fn connect_within(
 }
 
 /// Puts a result on record and tells instances to look again. A failure here is logged: the clinic itself is done.
-async fn note(
-    central: &Central,
-    run: RunId,
-    member: &Member,
-    result: &Migrated,
-) {
+async fn note(central: &Central, run: RunId, member: &Member, result: &Migrated) {
     let noted: Result<(), FleetError> = async {
         let mut tx = central.realm.begin(Actor::platform()).await?;
         sqlx::query(
