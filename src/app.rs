@@ -12,6 +12,7 @@ use poem_openapi::OpenApiService;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio_util::sync::CancellationToken;
 
 use crate::appointments::api::AppointmentsApi;
@@ -76,10 +77,11 @@ impl Core {
     /// # Errors
     /// When the central schema is older than this binary needs: migrating it is the operator's decision.
     pub async fn require_central_schema(&self) -> anyhow::Result<()> {
-        let conn = self.central.realm.read().await;
-        let mut conn =
-            conn.context("cannot reach the central database: check NADI_CENTRAL_DATABASE_URL")?;
-        let level = migrate::central_pending(conn.raw()).await?.current;
+        let connected = self.central.home.connect().await;
+        let mut connection = connected
+            .context("cannot reach the central database: check NADI_CENTRAL_DATABASE_URL")?;
+        let level = migrate::central_pending(&mut connection).await?.current;
+        connection.close().await?;
         let needed = migrate::central_level();
         if level < needed {
             bail!(

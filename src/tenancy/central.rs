@@ -48,7 +48,11 @@ impl Central {
         let budget = settings.connection_budget.saturating_sub(HINTER);
         let home_server = Server::new("home", budget, Some(direct.clone()))?;
         let share = home_server.set_aside("central", SHARE)?;
-        let central = PoolSettings { max_open: SHARE, ..PoolSettings::new(pooled, Uuid::nil()) };
+        // Where another way past it is named, the first one leads through a pooler: its backends are shared, so statements
+        // have no names and sessions no settings there.
+        let persistent = settings.central_database_url_direct.is_none();
+        let central =
+            PoolSettings { max_open: SHARE, persistent, ..PoolSettings::new(pooled, Uuid::nil()) };
         let host = format!("admin.{}", settings.base_domain);
         let pool = Pool::new(share, central, handshake::none());
         let keys = master.platform().clone();
@@ -64,9 +68,17 @@ impl Central {
         self.home_server.open_connections() + self.realm.pool.server().open_connections() + HINTER
     }
 
+    /// A pool of one connection to the central database itself, past any pooler: for session locks, and for making databases.
+    pub fn directly(&self) -> Pool {
+        self.as_provisioner(self.home.clone())
+    }
+
     /// A pool of one connection to a clinic's database as the provisioning role, inside the budget.
     pub fn as_owner(&self, database: &str) -> Pool {
-        let connect = self.home.clone().database(database);
+        self.as_provisioner(self.home.clone().database(database))
+    }
+
+    fn as_provisioner(&self, connect: PgConnectOptions) -> Pool {
         Pool::new(
             self.home_server.clone(),
             PoolSettings { max_open: 1, ..PoolSettings::new(connect, Uuid::nil()) },
