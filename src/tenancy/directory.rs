@@ -149,10 +149,7 @@ impl Directory {
             settings,
             clock,
             freshness,
-            entries: Cache::builder()
-                .max_capacity(20_000)
-                .time_to_idle(idle.clinic)
-                .build(),
+            entries: Cache::builder().max_capacity(20_000).time_to_idle(idle.clinic).build(),
             misses: Cache::builder()
                 .max_capacity(10_000)
                 .time_to_live(Duration::from_secs(30))

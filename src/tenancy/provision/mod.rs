@@ -3,6 +3,7 @@
 
 mod template;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use crate::error::Problem;
 use crate::ids::{self, AccountId, ClinicId, LocationId, ServerId};
 use crate::outbox;
 
-/// How long one provisioning may take before another instance may undo it. It takes well under a second.
+/// How long nothing may be heard of a provisioning before another instance may undo it. It takes well under a second.
 const LEASE: Duration = Duration::from_secs(60);
 /// How often a connection is waited for once more, two seconds each.
 const PATIENCE: u32 = 5;
@@ -131,11 +132,16 @@ impl Provisioner {
         finish: impl AsyncFnOnce(Tx, Provisioned) -> Result<T, ProvisionError>,
     ) -> Result<T, ProvisionError> {
         let _turn = self.turn.acquire().await.expect("never closed"); // before the lease begins to run
+        let template = self.template().await?; // nor while the first of them is made
         let id = ClinicId::new();
         let root = RootKey::generate();
         self.reserve(id, new, &root, lease).await?;
         let made = async {
-            let made = self.build(id, new, &ClinicKeys::derive(&root)).await?;
+            let keys = ClinicKeys::derive(&root);
+            let made = tokio::select! {
+                made = self.build(id, new, &keys, &template) => made?,
+                never = self.keep(id, lease) => match never {},
+            };
             let tx = self.open(&made, new, lease, by).await?;
             finish(tx, made).await
         };
@@ -197,12 +203,12 @@ impl Provisioner {
         id: ClinicId,
         new: &NewClinic,
         keys: &ClinicKeys,
+        template: &str,
     ) -> Result<Provisioned, ProvisionError> {
-        let template = self.template().await?;
         let password = keys.database_password();
         let verifier = tokio::task::spawn_blocking(move || roles::scram_verifier(&password));
         let mut conn = self.conn().await?;
-        roles::clone_database(&mut conn, id, &template).await?;
+        roles::clone_database(&mut conn, id, template).await?;
         let verifier = verifier.await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
         roles::open_database(&mut conn, id, &verifier).await?;
         drop(conn); // nobody waits for one connection while holding another
@@ -215,6 +221,29 @@ impl Provisioner {
         drop(conn);
         owner_pool.close();
         made
+    }
+
+    /// Keeps the lease for as long as the work takes. Once it is lost there is nothing to keep; whoever opens the clinic finds
+    /// out.
+    async fn keep(&self, id: ClinicId, lease: Uuid) -> Infallible {
+        loop {
+            tokio::time::sleep(LEASE / 4).await;
+            if let Err(error) = self.renew(id, lease).await {
+                tracing::warn!(%error, clinic_id = %id, "cannot renew the lease of a clinic in the making");
+            }
+        }
+    }
+
+    async fn renew(&self, id: ClinicId, lease: Uuid) -> Result<(), ProvisionError> {
+        sqlx::query(
+            "update clinics set leased_until = now() + $3 where id = $1 and lease_token = $2",
+        )
+        .bind(id)
+        .bind(lease)
+        .bind(LEASE)
+        .execute(&mut self.conn().await?)
+        .await?;
+        Ok(())
     }
 
     /// Once this transaction has committed, it is open.
@@ -261,9 +290,10 @@ impl Provisioner {
         .bind(LEASE)
         .execute(&mut conn)
         .await?;
-        if ours.rows_affected() == 0 {
-            return Ok(()); // somebody else has taken it over
+        if ours.rows_affected() == 0 && is_open(&mut conn, id).await? {
+            return Ok(()); // it was opened after all: the answer was late
         }
+        // Also where somebody else has taken it over: he may have been here before what is here now was made.
         roles::drop_database_and_role(conn.raw(), id).await?;
         drop(conn);
         let mut tx = self.begin(Actor::platform()).await?;
@@ -332,9 +362,19 @@ impl Provisioner {
     }
 
     async fn begin(&self, by: Actor) -> Result<Tx, ProvisionError> {
-        let now = self.central.realm.clock.now();
-        Ok(Tx::begin(self.conn().await?, by, Opening::default(), now).await?)
+        let realm = &self.central.realm;
+        let (chain, now) = (realm.chain.clone(), realm.clock.now());
+        Ok(Tx::begin(self.conn().await?, by, chain, Opening::default(), now).await?)
     }
+}
+
+async fn is_open(conn: &mut Conn, id: ClinicId) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists(select from clinics where id = $1 and status not in ('provisioning', 'deleting'))",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await
 }
 
 /// The server that the central database lives on. (Placing clinics on others comes with their registration.)
