@@ -1,5 +1,5 @@
-//! What the central database says of clinics, for callers who cannot wait: an answer within half a second, or none. After
-//! none nobody asks for a second, so that a dead line costs each caller little and all of them together no more.
+//! What the central database says of clinics, for callers who cannot wait: an answer in time, or none. After none nobody asks for
+//! a second, so that a dead line costs each caller little and all of them together no more.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,10 @@ use super::central::Central;
 use crate::error::Problem;
 use crate::ids::{ClinicId, ServerId};
 
-const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+/// For a clinic that is known, and goes on without an answer.
+const KNOWN: Duration = Duration::from_millis(500);
+/// For whoever has nothing else to go by.
+const STRANGER: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_secs(1);
 
 /// What the central database says of one clinic.
@@ -60,7 +63,21 @@ impl Central {
     /// # Errors
     /// When the central database does not answer in time, or has just not answered.
     pub async fn clinic_row(&self, slug: &str) -> Result<Option<ClinicRow>, Problem> {
-        self.within(async {
+        self.row_within(KNOWN, slug).await
+    }
+
+    /// A clinic of a name that somebody says: when many are said at once, they wait for each other.
+    ///
+    /// # Errors
+    /// As [`Central::clinic_row`], and when too many wait.
+    pub async fn strangers_row(&self, slug: &str) -> Result<Option<ClinicRow>, Problem> {
+        let turn = timeout(STRANGER, self.door.strangers.acquire()).await;
+        let _turn = turn.map_err(|_| silent("too many unknown names are asked for"))?;
+        self.row_within(STRANGER, slug).await
+    }
+
+    async fn row_within(&self, limit: Duration, slug: &str) -> Result<Option<ClinicRow>, Problem> {
+        self.within(limit, async {
             let mut conn = self.realm.read().await?;
             Ok(sqlx::query_as(
                 "select id, slug, name, time_zone, language, country, status, server_id, root_key_wrapped, schema_level
@@ -73,18 +90,8 @@ impl Central {
         .await
     }
 
-    /// A clinic of a name that somebody says: when many are said at once, they wait for each other.
-    ///
-    /// # Errors
-    /// As [`Central::clinic_row`], and when too many wait.
-    pub async fn strangers_row(&self, slug: &str) -> Result<Option<ClinicRow>, Problem> {
-        let turn = timeout(ANSWER_WITHIN, self.door.strangers.acquire()).await;
-        let _turn = turn.map_err(|_| silent("too many unknown names are asked for"))?;
-        self.clinic_row(slug).await
-    }
-
     pub async fn slug_of(&self, id: ClinicId) -> Result<Option<String>, Problem> {
-        self.within(async {
+        self.within(STRANGER, async {
             let mut conn = self.realm.read().await?;
             Ok(sqlx::query_scalar("select slug from clinics where id = $1")
                 .bind(id)
@@ -96,13 +103,14 @@ impl Central {
 
     async fn within<T>(
         &self,
+        limit: Duration,
         answer: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
         if self.rests().is_some_and(|until| Instant::now() < until) {
             return Err(silent("the central database did not answer a moment ago"));
         }
         let late = || Err(silent("the central database does not answer in time"));
-        let answer = timeout(ANSWER_WITHIN, answer).await.unwrap_or_else(|_| late());
+        let answer = timeout(limit, answer).await.unwrap_or_else(|_| late());
         if answer.is_err() {
             *self.rests() = Some(Instant::now() + REST);
         }

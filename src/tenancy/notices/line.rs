@@ -79,7 +79,8 @@ impl Notices {
         let mut payloads = batch.payloads();
         payloads.extend(beat.map(str::to_owned));
         if payloads.is_empty() {
-            return Ok(batch.said());
+            batch.said();
+            return Ok(());
         }
         let statement =
             sqlx::query("select pg_notify($1, payload) from unnest($2::text[]) as payload")
