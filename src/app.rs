@@ -36,6 +36,7 @@ use crate::patients::api::PatientsApi;
 use crate::platform::Desk;
 use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
+use crate::retention::Retention;
 use crate::staff::api::StaffApi;
 use crate::tenancy::directory::Idle;
 use crate::tenancy::freshness::Freshness;
@@ -125,6 +126,7 @@ pub struct App {
     worker: Worker<Deliverer>,
     stop_sending: CancellationToken,
     reads: Arc<Reads>,
+    retention: Arc<Retention>,
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -196,8 +198,13 @@ impl App {
             fast_path.clone(),
             Idle::default(),
         ));
-        let deliverer =
-            Deliverer { central: core.central.clone(), directory: directory.clone(), post };
+        let retention = Arc::new(Retention::default());
+        let deliverer = Deliverer {
+            central: core.central.clone(),
+            directory: directory.clone(),
+            post,
+            retention: retention.clone(),
+        };
         let stop_sending = CancellationToken::new();
         let worker = Worker::new(
             deliverer,
@@ -229,7 +236,7 @@ impl App {
             health: health(&core),
             only_clinic: mode.only_clinic,
         };
-        Ok(Self { core, edge, directory, hinter, worker, stop_sending, reads })
+        Ok(Self { core, edge, directory, hinter, worker, stop_sending, reads, retention })
     }
 
     /// Serves until told to stop; then lets what runs finish, up to `drain`.
@@ -242,7 +249,7 @@ impl App {
         stop: CancellationToken,
         drain: Duration,
     ) -> anyhow::Result<()> {
-        let Self { core, edge, directory, hinter, worker, stop_sending, reads } = self;
+        let Self { core, edge, directory, hinter, worker, stop_sending, reads, retention } = self;
         listener.set_nonblocking(true)?;
         let acceptor = TcpAcceptor::from_std(listener)?;
         // Background work goes on until the last request has been answered.
@@ -259,7 +266,8 @@ impl App {
             reads.clone(),
             background.clone(),
         ));
-        let sealing = tokio::spawn(seal_the_platform(core.central.clone(), background.clone()));
+        let keeping =
+            tokio::spawn(keep_the_platform(core.central.clone(), retention, background.clone()));
         let served = Server::new_with_acceptor(acceptor)
             .idle_timeout(Duration::from_secs(75))
             .run_with_graceful_shutdown(edge, stop.cancelled_owned(), Some(drain))
@@ -269,7 +277,7 @@ impl App {
         reads.drain(DRAIN_AUDIT).await;
         core.central.sealer.drain(DRAIN_AUDIT).await;
         background.cancel();
-        for task in [listening, watching, tidying, sealing] {
+        for task in [listening, watching, tidying, keeping] {
             task.await.context("background work")?;
         }
         Ok(served?)
@@ -296,12 +304,17 @@ pub async fn serve_metrics(bind: SocketAddr, stop: CancellationToken) -> anyhow:
 /// How long a stop waits for reads to be noted, and again for what is to be sealed.
 const DRAIN_AUDIT: Duration = Duration::from_secs(5);
 
-/// The platform's log is one, so it is looked at now and then: what a dead process or a command left unsealed. (Clinics have
-/// the worker's sweep.)
-async fn seal_the_platform(central: Arc<Central>, stop: CancellationToken) {
+/// The platform's database is one, so it is looked at now and then: what a dead process or a command left unsealed in its log,
+/// and what is of no use any more. (Clinics have the worker's sweep.)
+async fn keep_the_platform(
+    central: Arc<Central>,
+    retention: Arc<Retention>,
+    stop: CancellationToken,
+) {
     let mut pace = tokio::time::interval(Duration::from_secs(60));
     while stop.run_until_cancelled(pace.tick()).await.is_some() {
         central.realm.chain.ring();
+        stop.run_until_cancelled(retention.keep(&central.realm)).await;
     }
 }
 
