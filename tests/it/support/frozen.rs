@@ -10,7 +10,7 @@ pub struct Frozen(Vec<Pid>);
 impl Frozen {
     /// Catches them idle: one that was stopped in the middle of a commit would hold the whole server up.
     pub async fn new(superuser: &mut PgConnection, pids: &[i32]) -> Self {
-        let stopped = pids.iter().copied().map(Pid::from_raw).collect();
+        let stopped: Vec<Pid> = pids.iter().copied().map(Pid::from_raw).collect();
         loop {
             let frozen = Self::stop(&stopped);
             let busy: i64 = sqlx::query_scalar(
@@ -26,8 +26,8 @@ impl Frozen {
         }
     }
 
-    fn stop(pids: &Vec<Pid>) -> Self {
-        let frozen = Self(pids.clone());
+    fn stop(pids: &[Pid]) -> Self {
+        let frozen = Self(pids.to_vec());
         frozen.send(Signal::SIGSTOP);
         frozen
     }
