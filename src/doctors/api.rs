@@ -205,7 +205,7 @@ impl DoctorsApi {
         id: Path<DoctorId>,
         if_match: IfMatch,
     ) -> Result<Done, Problem> {
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let (account, before) = lock_both(&mut tx, id.0).await?;
         if_match.honour(ETag(before.version))?;
         staff::remove_account(&mut tx, &account, clinic.clock.now()).await?;
@@ -240,7 +240,7 @@ impl DoctorsApi {
         if_match: IfMatch,
         body: Input<AvailabilityRequest>,
     ) -> Result<Stored<AvailabilityView>, Problem> {
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let doctor = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         body.accept()?;
         if_match.require(ETag(doctor.version))?;
@@ -299,7 +299,7 @@ impl DoctorsApi {
         let now = clinic.clock.now();
         let body_sha256 = body.sha256();
         // With the doctor's lock no booking slips in between what is read here and what is written.
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         let new = body.read_with(|fields, new| NewTimeOff::check(new, fields, now))?;
         let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
@@ -364,7 +364,7 @@ impl DoctorsApi {
         time_off_id: Path<TimeOffId>,
         if_match: IfMatch,
     ) -> Result<Done, Problem> {
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let doctor = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         let away = store::time_off(&mut tx, id.0, time_off_id.0).await?;
         let away = away.ok_or_else(Problem::not_found)?;

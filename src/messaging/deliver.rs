@@ -11,6 +11,7 @@ use crate::error::Problem;
 use crate::ids::{ClinicId, MessageId};
 use crate::one_time_codes::take_sms;
 use crate::outbox::{self, Attempt, Delivery, OutboxRow};
+use crate::retention::Retention;
 use crate::tenancy::pools::Conn;
 use crate::tenancy::{Central, Clinic, Directory};
 use crate::worker::{Clinics, Unreachable};
@@ -20,6 +21,7 @@ pub struct Deliverer {
     pub central: Arc<Central>,
     pub directory: Arc<Directory>,
     pub post: Arc<Post>,
+    pub retention: Arc<Retention>,
 }
 
 impl Clinics for Deliverer {
@@ -45,10 +47,13 @@ impl Clinics for Deliverer {
         }
     }
 
-    /// Rows of the audit log that nobody sealed.
+    /// Rows of the audit log that nobody sealed, and rows that are of no use any more.
     async fn looked_after(&self, clinic_id: Uuid) {
         match self.clinic(clinic_id).await {
-            Ok(clinic) => clinic.chain.ring(),
+            Ok(clinic) => {
+                clinic.chain.ring();
+                self.retention.keep(&clinic).await;
+            }
             Err(error) => tracing::debug!(%clinic_id, %error, "closed meanwhile"),
         }
     }

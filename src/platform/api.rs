@@ -147,8 +147,10 @@ impl ClinicsApi {
         let changed = store::update(&mut tx, clinic.id, &change).await?;
         let act = Act::new("clinic.changed", "clinic", clinic.id).about(clinic.id);
         audit::record(&mut tx, act.details(json!({ "slug": slug.0 }))).await?;
+        let notice = Notice::Clinic(slug.0);
+        notice.announce(&mut *tx).await?;
         tx.commit().await?;
-        desk.notices.tell(Notice::Clinic(slug.0)).await;
+        desk.notices.apply(&notice);
         Ok(Stored { etag: ETag(changed.version), view: changed })
     }
 

@@ -212,7 +212,7 @@ impl StaffApi {
         if_match: IfMatch,
         body: Input<StatusRequest>,
     ) -> Result<Stored<AccountView>, Problem> {
-        let mut tx = begin_over(&clinic, &who, id.0).await?;
+        let mut tx = begin_over_quietly(&clinic, &who, id.0).await?;
         let before = staff_only(store::lock(&mut tx, id.0).await?)?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
@@ -238,7 +238,7 @@ impl StaffApi {
         id: Path<AccountId>,
         if_match: IfMatch,
     ) -> Result<Done, Problem> {
-        let mut tx = begin_over(&clinic, &who, id.0).await?;
+        let mut tx = begin_over_quietly(&clinic, &who, id.0).await?;
         let before = staff_only(store::lock(&mut tx, id.0).await?)?;
         if_match.honour(ETag(before.version))?;
         refuse_oneself(&who, id.0, "somebody else has to remove you")?;
@@ -252,11 +252,23 @@ impl StaffApi {
 /// Opens a change of somebody's account, with his lock and the admin's own: of two admins who suspend each other at the
 /// same moment the second finds that he is none any more, and the clinic keeps one.
 async fn begin_over(clinic: &Here, who: &May<WriteStaff>, id: AccountId) -> Result<Tx, Problem> {
-    let mut tx = clinic.begin_telling(who.actor(), &[id.0, who.account.0]).await?;
-    if !store::is_active_admin(&mut tx, who.account).await? {
-        return Err(Problem::forbidden());
+    still_admin(clinic.begin_telling(who.actor(), &[id.0, who.account.0]).await?, who).await
+}
+
+/// As [`begin_over`], for a change that nobody is told of.
+async fn begin_over_quietly(
+    clinic: &Here,
+    who: &May<WriteStaff>,
+    id: AccountId,
+) -> Result<Tx, Problem> {
+    still_admin(clinic.begin_locking(who.actor(), &[id.0, who.account.0]).await?, who).await
+}
+
+async fn still_admin(mut tx: Tx, who: &May<WriteStaff>) -> Result<Tx, Problem> {
+    match store::is_active_admin(&mut tx, who.account).await? {
+        true => Ok(tx),
+        false => Err(Problem::forbidden()),
     }
-    Ok(tx)
 }
 
 /// Accounts of patients are not there: they belong to the patients.

@@ -31,5 +31,6 @@ mod plans;
 mod platform;
 mod pools;
 mod rate_limits;
+mod retention;
 mod seed;
 mod staff;
