@@ -257,7 +257,7 @@ async fn who_has_lost_his_lease_takes_what_he_made_with_him() {
     // As if another instance had taken the clinic over, and undone what there was by then.
     run(&mut central, [
         "create function taken_over() returns trigger language plpgsql as 'begin return null; end'".to_owned(),
-        "create trigger taken_over before update on clinics for each row execute function taken_over()".to_owned(),
+        "create trigger taken_over before update or delete on clinics for each row execute function taken_over()".to_owned(),
     ])
     .await;
     let request = nadi::tenancy::provision::NewClinic {
