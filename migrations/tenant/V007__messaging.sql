@@ -70,4 +70,4 @@ create table inbound_events (
   primary key (provider, event_key)
 );
 
-update clinic_identity set schema_level = 7, min_binary_level = 7;
+update clinic_identity set schema_level = 7; -- only adds: older binaries may go on

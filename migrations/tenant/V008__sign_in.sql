@@ -1,3 +1,3 @@
 -- One-time codes, second factors, preferences.
 
-update clinic_identity set schema_level = 8, min_binary_level = 8;
+update clinic_identity set schema_level = 8; -- only adds: older binaries may go on

@@ -3,15 +3,15 @@
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use poem_openapi::{Object, OpenApi};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::book::{BookError, Booker, book};
 use super::cancel::{CancelError, cancel};
 use super::model::{AppointmentRequest, AppointmentView, Status};
 use super::reschedule::{RescheduleError, reschedule};
+use super::slots::{ListSlots, SlotView, SlotsView};
 use super::store::{self, Narrow};
-use super::{Kind, diary, slots};
+use super::{diary, slots};
 use crate::auth::may::{ReadAppointments, ReadPlaces, WriteAppointments};
 use crate::auth::{May, Permission, Role};
 use crate::db;
@@ -27,7 +27,7 @@ use crate::http::path::Path;
 use crate::http::payload::{Created, Payload, Stored};
 use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId};
 use crate::tenancy::Clinic;
-use crate::time::{self, shown};
+use crate::time::{self};
 
 /// The appointment book.
 pub struct AppointmentsApi;
@@ -75,48 +75,6 @@ impl Readable for ListAppointments {
         }
         Some(query)
     }
-}
-
-/// Which slots: dates, `to` exclusive.
-#[derive(Object)]
-pub struct ListSlots {
-    from: NaiveDate,
-    /// Exclusive; at most 62 days after `from`.
-    to: NaiveDate,
-    kind: Option<Kind>,
-    location_id: Option<LocationId>,
-}
-
-impl Readable for ListSlots {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let from = fields.required("from", fields::date);
-        let to = fields.required("to", fields::date);
-        let kind = fields.optional("kind", fields::choice);
-        let location_id = fields.optional("location_id", fields::id);
-        if let (Some(from), Some(to)) = (from, to)
-            && !(1..=62).contains(&(to - from).num_days())
-        {
-            fields.fault("to", "out_of_range", "1 to 62 days after from");
-        }
-        Some(Self { from: from?, to: to?, kind, location_id })
-    }
-}
-
-/// A time that may be booked.
-#[derive(Serialize, Object)]
-pub struct SlotView {
-    #[serde(with = "shown")]
-    pub starts_at: DateTime<Utc>,
-    #[serde(with = "shown")]
-    pub ends_at: DateTime<Utc>,
-    pub location_id: LocationId,
-}
-
-#[derive(Serialize, Object)]
-pub struct SlotsView {
-    pub items: Vec<SlotView>,
-    /// The zone in which the dates were read.
-    pub time_zone: String,
 }
 
 /// Why a visit is cancelled.
@@ -338,14 +296,7 @@ impl AppointmentsApi {
         drop(conn);
         let diary = diary.ok_or_else(Problem::not_found)?;
         let free = slots::free_slots(&diary, within, query.location_id, clinic.clock.now());
-        let items = free
-            .into_iter()
-            .map(|open| SlotView {
-                starts_at: open.span.from,
-                ends_at: open.span.to,
-                location_id: open.location_id,
-            })
-            .collect();
+        let items = free.into_iter().map(SlotView::from).collect();
         Ok(Payload(SlotsView { items, time_zone: zone.name().to_owned() }))
     }
 }

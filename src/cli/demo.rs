@@ -142,7 +142,11 @@ async fn ensure_central(cluster: &Cluster) -> anyhow::Result<()> {
         let create = format!(
             "create database {CENTRAL} template template0 encoding 'UTF8' locale 'C.UTF-8'"
         );
-        roles::execute(&mut connection, create).await?;
+        match roles::execute(&mut connection, create).await {
+            // A killed start left its server working on this very statement: it has just ended.
+            Err(error) if roles::is_duplicate(&error) => {}
+            other => other?,
+        }
     }
     connection.close().await?;
     Ok(())

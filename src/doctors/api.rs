@@ -7,7 +7,7 @@ use serde_json::json;
 use super::availability::{AvailabilityRequest, AvailabilityView};
 use super::model::{DoctorRequest, DoctorView, InvitedDoctorView, NewDoctor, Profile};
 use super::store::{self, Filter};
-use super::time_off::{NewTimeOff, TimeOffView};
+use super::time_off::{ListTimeOff, NewTimeOff, TimeOffView};
 use crate::audit::{self, Act};
 use crate::auth::May;
 use crate::auth::may::{ReadPlaces, WritePlaces};
@@ -53,22 +53,6 @@ impl Readable for ListDoctors {
         let location_id = fields.optional("location_id", fields::id);
         let page = Some(Page::read(fields));
         Some(Self { search, specialty, location_id, limit: None, cursor: None, page })
-    }
-}
-
-/// Which page of the list.
-#[derive(Object)]
-pub struct ListTimeOff {
-    /// 1 to 200; 50 unless given.
-    limit: Option<i64>,
-    cursor: Option<String>,
-    #[oai(skip)]
-    page: Option<Page>,
-}
-
-impl Readable for ListTimeOff {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { limit: None, cursor: None, page: Some(Page::read(fields)) })
     }
 }
 
@@ -189,7 +173,7 @@ impl DoctorsApi {
         staff::change_account(&mut tx, &account, &owner, account.role, now).await?;
         let profile = Profile::from(profile);
         store::update(&mut tx, id.0, &profile).await?;
-        let changed = changed(&before.profile, &profile);
+        let changed = before.profile.changes_to(&profile);
         let act = Act::new("doctor.changed", "doctor", id.0).details(json!({ "changed": changed }));
         audit::record(&mut tx, act).await?;
         let after = store::by_id(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
@@ -391,19 +375,4 @@ fn overlapping(error: sqlx::Error) -> Problem {
         }
         _ => error.into(),
     }
-}
-
-fn changed(before: &Profile, after: &Profile) -> Vec<&'static str> {
-    [
-        ("registration_number", before.registration_number != after.registration_number),
-        ("qualification", before.qualification != after.qualification),
-        ("specialties", before.specialties != after.specialties),
-        ("languages", before.languages != after.languages),
-        ("fee", before.fee != after.fee),
-        ("slot_minutes", before.slot_minutes != after.slot_minutes),
-        ("capacity", before.capacity != after.capacity),
-    ]
-    .into_iter()
-    .filter_map(|(name, changed)| changed.then_some(name))
-    .collect()
 }

@@ -30,6 +30,24 @@ pub struct Profile {
     pub capacity: i16,
 }
 
+impl Profile {
+    /// The fields that differ, by name.
+    pub fn changes_to(&self, after: &Profile) -> Vec<&'static str> {
+        [
+            ("registration_number", self.registration_number != after.registration_number),
+            ("qualification", self.qualification != after.qualification),
+            ("specialties", self.specialties != after.specialties),
+            ("languages", self.languages != after.languages),
+            ("fee", self.fee != after.fee),
+            ("slot_minutes", self.slot_minutes != after.slot_minutes),
+            ("capacity", self.capacity != after.capacity),
+        ]
+        .into_iter()
+        .filter_map(|(name, changed)| changed.then_some(name))
+        .collect()
+    }
+}
+
 /// A doctor as the API shows one.
 #[derive(Clone, Debug, PartialEq, Serialize, Object)]
 pub struct DoctorView {

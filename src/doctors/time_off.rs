@@ -5,6 +5,7 @@ use poem_openapi::Object;
 use serde::Serialize;
 
 use crate::http::fields::{self, Fields, Readable};
+use crate::http::page::Page;
 use crate::ids::TimeOffId;
 use crate::staff::Resolve;
 use crate::time::shown;
@@ -27,6 +28,22 @@ impl TimeOffView {
     /// That a doctor is away, not why.
     pub fn for_patients(self) -> Self {
         Self { reason: String::new(), ..self }
+    }
+}
+
+/// Which page of a doctor's absences.
+#[derive(Object)]
+pub struct ListTimeOff {
+    /// 1 to 200; 50 unless given.
+    limit: Option<i64>,
+    cursor: Option<String>,
+    #[oai(skip)]
+    pub page: Option<Page>,
+}
+
+impl Readable for ListTimeOff {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self { limit: None, cursor: None, page: Some(Page::read(fields)) })
     }
 }
 

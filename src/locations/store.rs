@@ -7,15 +7,27 @@ use crate::db::Tx;
 use crate::ids::LocationId;
 use crate::tenancy::pools::Conn;
 
+/// The columns of a view, read or given back by a change.
+macro_rules! view {
+    (columns) => {
+        "id, name, address, phone, time_zone, created_at, updated_at, version"
+    };
+    (select $rest:literal) => {
+        concat!("select ", view!(columns), " ", $rest)
+    };
+    ($change:literal returning) => {
+        concat!($change, " returning ", view!(columns))
+    };
+}
+
 pub async fn list(
     conn: &mut Conn,
     after: Option<LocationId>,
     limit: i64,
 ) -> sqlx::Result<Vec<LocationView>> {
-    sqlx::query_as(
-        "select id, name, address, phone, time_zone, created_at, updated_at, version
-         from locations where deleted_at is null and id > $1 order by id limit $2",
-    )
+    sqlx::query_as(view!(select
+        "from locations where deleted_at is null and id > $1 order by id limit $2"
+    ))
     .bind(after.map_or(uuid::Uuid::nil(), |id| id.0))
     .bind(limit)
     .fetch_all(conn)
@@ -23,24 +35,18 @@ pub async fn list(
 }
 
 pub async fn by_id(conn: &mut Conn, id: LocationId) -> sqlx::Result<Option<LocationView>> {
-    sqlx::query_as(
-        "select id, name, address, phone, time_zone, created_at, updated_at, version
-         from locations where deleted_at is null and id = $1",
-    )
-    .bind(id)
-    .fetch_optional(conn)
-    .await
+    sqlx::query_as(view!(select "from locations where deleted_at is null and id = $1"))
+        .bind(id)
+        .fetch_optional(conn)
+        .await
 }
 
 /// As [`by_id`], and nobody else changes it, books there or sets hours there until this transaction ends.
 pub async fn lock(tx: &mut Tx, id: LocationId) -> sqlx::Result<Option<LocationView>> {
-    sqlx::query_as(
-        "select id, name, address, phone, time_zone, created_at, updated_at, version
-         from locations where deleted_at is null and id = $1 for update",
-    )
-    .bind(id)
-    .fetch_optional(&mut **tx)
-    .await
+    sqlx::query_as(view!(select "from locations where deleted_at is null and id = $1 for update"))
+        .bind(id)
+        .fetch_optional(&mut **tx)
+        .await
 }
 
 pub async fn insert(
@@ -49,10 +55,10 @@ pub async fn insert(
     new: &LocationRequest,
     time_zone: &str,
 ) -> sqlx::Result<LocationView> {
-    sqlx::query_as(
-        "insert into locations (id, name, address, phone, time_zone) values ($1, $2, $3, $4, $5)
-         returning id, name, address, phone, time_zone, created_at, updated_at, version",
-    )
+    sqlx::query_as(view!(
+        "insert into locations (id, name, address, phone, time_zone) values ($1, $2, $3, $4, $5)"
+        returning
+    ))
     .bind(id)
     .bind(&new.name)
     .bind(new.address.as_deref().unwrap_or_default())
@@ -68,12 +74,12 @@ pub async fn update(
     new: &LocationRequest,
     time_zone: &str,
 ) -> sqlx::Result<LocationView> {
-    sqlx::query_as(
+    sqlx::query_as(view!(
         "update locations set name = $2, address = $3, phone = $4, time_zone = $5, version = version + 1,
                               updated_at = now()
-         where id = $1
-         returning id, name, address, phone, time_zone, created_at, updated_at, version",
-    )
+         where id = $1"
+        returning
+    ))
     .bind(id)
     .bind(&new.name)
     .bind(new.address.as_deref().unwrap_or_default())

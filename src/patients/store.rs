@@ -40,16 +40,28 @@ impl sqlx::FromRow<'_, PgRow> for Found {
     }
 }
 
+/// The columns of a view in the order in which they are read above: read, or given back by a change.
+macro_rules! view {
+    (columns) => {
+        "id, number, full_name, phone, email, date_of_birth, gender, language, address, notes,
+         created_at, updated_at, version"
+    };
+    (select $rest:literal) => {
+        concat!("select ", view!(columns), " ", $rest)
+    };
+    ($change:literal returning) => {
+        concat!($change, " returning ", view!(columns))
+    };
+}
+
 pub async fn list(
     conn: &mut Conn,
     after: Option<PatientId>,
     limit: i64,
 ) -> sqlx::Result<Vec<PatientView>> {
-    sqlx::query_as(
-        "select id, number, full_name, phone, email, date_of_birth, gender, language, address, notes,
-                created_at, updated_at, version
-         from patients where deleted_at is null and id > $1 order by id limit $2",
-    )
+    sqlx::query_as(view!(select
+        "from patients where deleted_at is null and id > $1 order by id limit $2"
+    ))
     .bind(after.map_or(uuid::Uuid::nil(), |id| id.0))
     .bind(limit)
     .fetch_all(conn)
@@ -66,13 +78,16 @@ pub async fn search_by_name(
     let (fit, id) = after.map_or((2.0, uuid::Uuid::nil()), |(fit, id)| (fit, id.0));
     sqlx::query_as(
         // Materialized: else each row's fit is worked out again wherever it is used.
-        "with found as materialized (
-           select *, word_similarity($1, name_folded) as fit from patients
-           where deleted_at is null and (name_folded like $2 or $1 <% name_folded))
-         select id, number, full_name, phone, email, date_of_birth, gender, language, address, notes,
-                created_at, updated_at, version, fit
-         from found where fit < $3 or (fit = $3 and id > $4)
-         order by fit desc, id limit $5",
+        concat!(
+            "with found as materialized (
+               select *, word_similarity($1, name_folded) as fit from patients
+               where deleted_at is null and (name_folded like $2 or $1 <% name_folded))
+             select ",
+            view!(columns),
+            ", fit
+             from found where fit < $3 or (fit = $3 and id > $4)
+             order by fit desc, id limit $5"
+        ),
     )
     .bind(name)
     .bind(contains(name))
@@ -90,11 +105,9 @@ pub async fn search_by_phone(
     after: Option<PatientId>,
     limit: i64,
 ) -> sqlx::Result<Vec<PatientView>> {
-    sqlx::query_as(
-        "select id, number, full_name, phone, email, date_of_birth, gender, language, address, notes,
-                created_at, updated_at, version
-         from patients where deleted_at is null and phone like $1 and id > $2 order by id limit $3",
-    )
+    sqlx::query_as(view!(select
+        "from patients where deleted_at is null and phone like $1 and id > $2 order by id limit $3"
+    ))
     .bind(contains(digits))
     .bind(after.map_or(uuid::Uuid::nil(), |id| id.0))
     .bind(limit)
@@ -103,46 +116,33 @@ pub async fn search_by_phone(
 }
 
 pub async fn by_number(conn: &mut Conn, number: &str) -> sqlx::Result<Option<PatientView>> {
-    sqlx::query_as(
-        "select id, number, full_name, phone, email, date_of_birth, gender, language, address, notes,
-                created_at, updated_at, version
-         from patients where deleted_at is null and number = $1",
-    )
-    .bind(number)
-    .fetch_optional(conn)
-    .await
+    sqlx::query_as(view!(select "from patients where deleted_at is null and number = $1"))
+        .bind(number)
+        .fetch_optional(conn)
+        .await
 }
 
 pub async fn by_id(conn: &mut Conn, id: PatientId) -> sqlx::Result<Option<PatientView>> {
-    sqlx::query_as(
-        "select id, number, full_name, phone, email, date_of_birth, gender, language, address, notes,
-                created_at, updated_at, version
-         from patients where deleted_at is null and id = $1",
-    )
-    .bind(id)
-    .fetch_optional(conn)
-    .await
+    sqlx::query_as(view!(select "from patients where deleted_at is null and id = $1"))
+        .bind(id)
+        .fetch_optional(conn)
+        .await
 }
 
 /// As [`by_id`], and nobody else changes it until this transaction ends.
 pub async fn lock(tx: &mut Tx, id: PatientId) -> sqlx::Result<Option<PatientView>> {
-    sqlx::query_as(
-        "select id, number, full_name, phone, email, date_of_birth, gender, language, address, notes,
-                created_at, updated_at, version
-         from patients where deleted_at is null and id = $1 for update",
-    )
-    .bind(id)
-    .fetch_optional(&mut **tx)
-    .await
+    sqlx::query_as(view!(select "from patients where deleted_at is null and id = $1 for update"))
+        .bind(id)
+        .fetch_optional(&mut **tx)
+        .await
 }
 
 pub async fn insert(tx: &mut Tx, id: PatientId, new: &PatientRequest) -> sqlx::Result<PatientView> {
-    sqlx::query_as(
+    sqlx::query_as(view!(
         "insert into patients (id, full_name, phone, email, date_of_birth, gender, language, address, notes)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         returning id, number, full_name, phone, email, date_of_birth, gender, language, address, notes,
-                   created_at, updated_at, version",
-    )
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        returning
+    ))
     .bind(id)
     .bind(&new.full_name)
     .bind(&new.phone)
@@ -157,13 +157,12 @@ pub async fn insert(tx: &mut Tx, id: PatientId, new: &PatientRequest) -> sqlx::R
 }
 
 pub async fn update(tx: &mut Tx, id: PatientId, new: &PatientRequest) -> sqlx::Result<PatientView> {
-    sqlx::query_as(
+    sqlx::query_as(view!(
         "update patients set full_name = $2, phone = $3, email = $4, date_of_birth = $5, gender = $6,
                              language = $7, address = $8, notes = $9, version = version + 1, updated_at = now()
-         where id = $1
-         returning id, number, full_name, phone, email, date_of_birth, gender, language, address, notes,
-                   created_at, updated_at, version",
-    )
+         where id = $1"
+        returning
+    ))
     .bind(id)
     .bind(&new.full_name)
     .bind(&new.phone)

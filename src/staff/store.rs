@@ -19,20 +19,32 @@ pub struct Filter {
     pub search: Option<String>,
 }
 
+/// The columns of a view, read or given back by a change.
+macro_rules! view {
+    (columns) => {
+        "id, role, full_name, email, phone, language, status, created_at, updated_at, version"
+    };
+    (select $rest:literal) => {
+        concat!("select ", view!(columns), " ", $rest)
+    };
+    ($change:literal returning) => {
+        concat!($change, " returning ", view!(columns))
+    };
+}
+
 pub async fn list(
     conn: &mut Conn,
     filter: &Filter,
     after: Option<AccountId>,
     limit: i64,
 ) -> sqlx::Result<Vec<AccountView>> {
-    sqlx::query_as(
-        "select id, role, full_name, email, phone, language, status, created_at, updated_at, version
-         from users
+    sqlx::query_as(view!(select
+        "from users
          where deleted_at is null and role <> 'patient' and id > $1
            and ($2::text is null or role = $2) and ($3::text is null or status = $3)
            and ($4::text is null or strpos(lower(full_name), lower($4)) > 0 or strpos(lower(email), lower($4)) > 0)
-         order by id limit $5",
-    )
+         order by id limit $5"
+    ))
     .bind(after.map_or(uuid::Uuid::nil(), |id| id.0))
     .bind(filter.role)
     .bind(filter.status)
@@ -44,21 +56,17 @@ pub async fn list(
 
 /// Any account, a patient's too.
 pub async fn by_id(conn: &mut Conn, id: AccountId) -> sqlx::Result<Option<AccountView>> {
-    sqlx::query_as(
-        "select id, role, full_name, email, phone, language, status, created_at, updated_at, version
-         from users where deleted_at is null and id = $1",
-    )
-    .bind(id)
-    .fetch_optional(conn)
-    .await
+    sqlx::query_as(view!(select "from users where deleted_at is null and id = $1"))
+        .bind(id)
+        .fetch_optional(conn)
+        .await
 }
 
 /// As [`by_id`], and nobody else changes it until this transaction ends. Its owner may go on working meanwhile.
 pub async fn lock(tx: &mut Tx, id: AccountId) -> sqlx::Result<Option<AccountView>> {
-    sqlx::query_as(
-        "select id, role, full_name, email, phone, language, status, created_at, updated_at, version
-         from users where deleted_at is null and id = $1 for no key update",
-    )
+    sqlx::query_as(view!(select
+        "from users where deleted_at is null and id = $1 for no key update"
+    ))
     .bind(id)
     .fetch_optional(&mut **tx)
     .await
@@ -88,10 +96,10 @@ pub async fn insert(
     role: StaffRole,
     new: &Change,
 ) -> sqlx::Result<AccountView> {
-    sqlx::query_as(
-        "insert into users (id, role, full_name, email, phone, language) values ($1, $2, $3, $4, $5, $6)
-         returning id, role, full_name, email, phone, language, status, created_at, updated_at, version",
-    )
+    sqlx::query_as(view!(
+        "insert into users (id, role, full_name, email, phone, language) values ($1, $2, $3, $4, $5, $6)"
+        returning
+    ))
     .bind(id)
     .bind(role)
     .bind(&new.full_name)
@@ -108,12 +116,12 @@ pub async fn update(
     role: Role,
     new: &Change,
 ) -> sqlx::Result<AccountView> {
-    sqlx::query_as(
+    sqlx::query_as(view!(
         "update users set role = $2, full_name = $3, email = $4, phone = $5, language = $6, version = version + 1,
                           updated_at = now()
-         where id = $1
-         returning id, role, full_name, email, phone, language, status, created_at, updated_at, version",
-    )
+         where id = $1"
+        returning
+    ))
     .bind(id)
     .bind(role)
     .bind(&new.full_name)
@@ -129,10 +137,10 @@ pub async fn set_status(
     id: AccountId,
     status: AccountStatus,
 ) -> sqlx::Result<AccountView> {
-    sqlx::query_as(
-        "update users set status = $2, version = version + 1, updated_at = now() where id = $1
-         returning id, role, full_name, email, phone, language, status, created_at, updated_at, version",
-    )
+    sqlx::query_as(view!(
+        "update users set status = $2, version = version + 1, updated_at = now() where id = $1"
+        returning
+    ))
     .bind(id)
     .bind(status)
     .fetch_one(&mut **tx)

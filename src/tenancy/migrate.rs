@@ -19,7 +19,8 @@ mod tenant {
     refinery::embed_migrations!("migrations/tenant");
 }
 
-/// The lowest level of a clinic's schema that this binary serves: the release before.
+/// The lowest level of a clinic's schema that this binary serves: the one of the release before, once there is one. Clinics are
+/// migrated first, while older binaries go on (a migration that only adds leaves `min_binary_level` alone), then binaries.
 pub const MIN_LEVEL: i32 = 9;
 
 /// One advisory lock for whoever migrates a database: `nadi`, `migr`.

@@ -4,8 +4,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::Sha256;
-use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, PgExecutor};
 
 use crate::crypto;
 use crate::ids::ClinicId;
@@ -54,54 +54,37 @@ pub async fn ensure_group(connection: &mut PgConnection) -> sqlx::Result<()> {
     }
 }
 
-/// Makes a clinic's login role, or sets the password of the one that an earlier try made.
-pub async fn ensure_login(
-    connection: &mut PgConnection,
-    clinic: ClinicId,
-    password: &str,
-) -> sqlx::Result<()> {
-    let role = database_name(clinic);
-    let verifier = scram_verifier(password);
-    let attributes = format!("login password '{verifier}'");
-    match execute(connection, format!("create role {role} {attributes} in role {GROUP}")).await {
-        Err(error) if is_duplicate(&error) => {
-            execute(connection, format!("alter role {role} {attributes}")).await
-        }
-        other => other,
-    }
-}
-
 /// Clones a clinic's database from the template, closed to everybody until [`open_database`].
-pub async fn ensure_database(
-    connection: &mut PgConnection,
+pub async fn clone_database(
+    executor: impl PgExecutor<'_>,
     clinic: ClinicId,
     template: &str,
 ) -> sqlx::Result<()> {
     let name = database_name(clinic);
-    let create = format!("create database {name} template {template} allow_connections false");
-    match execute(connection, create).await {
-        Err(error) if is_duplicate(&error) => Ok(()),
-        other => other,
-    }
+    execute(executor, format!("create database {name} template {template} allow_connections false"))
+        .await
 }
 
-/// Gives a clinic's database its rights and settings, then lets connections in.
-/// A clone copies neither the template's ACL nor its settings.
-pub async fn open_database(connection: &mut PgConnection, clinic: ClinicId) -> sqlx::Result<()> {
+/// Makes a clinic's login role, gives its database its rights and settings, and lets connections in: all in one transaction,
+/// which several statements sent at once are. A clone copies neither the template's ACL nor its settings.
+pub async fn open_database(
+    executor: impl PgExecutor<'_>,
+    clinic: ClinicId,
+    verifier: &str,
+) -> sqlx::Result<()> {
     let name = database_name(clinic);
     let settings: String = SETTINGS
         .iter()
         .map(|(setting, value)| format!("alter database {name} set {setting} = '{value}';"))
         .collect();
     execute(
-        connection,
+        executor,
         format!(
-            "begin;
+            "create role {name} login password '{verifier}' in role {GROUP};
              revoke connect, temporary on database {name} from public;
              grant connect on database {name} to {name};
              {settings}
-             alter database {name} allow_connections true;
-             commit"
+             alter database {name} allow_connections true"
         ),
     )
     .await
@@ -120,18 +103,11 @@ pub const SETTINGS: &[(&str, &str)] = &[
 
 /// How alike a name must be to be found: 0 to 1. Kept by the clinic's own database, from within: PostgreSQL lets an ordinary
 /// role set an extension's parameter only where the extension is loaded.
-pub async fn set_search_threshold(
-    connection: &mut PgConnection,
-    clinic: ClinicId,
-) -> sqlx::Result<()> {
+pub fn search_threshold(clinic: ClinicId) -> String {
     let name = database_name(clinic);
-    execute(
-        connection,
-        format!(
-            "select show_limit(); alter database {name} set pg_trgm.word_similarity_threshold = '0.45'"
-        ),
+    format!(
+        "select show_limit(); alter database {name} set pg_trgm.word_similarity_threshold = '0.45'"
     )
-    .await
 }
 
 /// Removes whatever an unfinished provisioning, or a deletion, leaves behind.
@@ -140,7 +116,7 @@ pub async fn drop_database_and_role(
     clinic: ClinicId,
 ) -> sqlx::Result<()> {
     let name = database_name(clinic);
-    execute(connection, format!("drop database if exists {name} with (force)")).await?;
+    execute(&mut *connection, format!("drop database if exists {name} with (force)")).await?;
     execute(connection, format!("drop role if exists {name}")).await
 }
 
@@ -152,8 +128,8 @@ pub async fn close_to_public(connection: &mut PgConnection, database: &str) -> s
 }
 
 /// Runs a statement of our own making: names in it are ours (hexadecimal ids and constants), never input.
-pub async fn execute(connection: &mut PgConnection, sql: String) -> sqlx::Result<()> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+pub async fn execute(executor: impl PgExecutor<'_>, sql: String) -> sqlx::Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(executor).await.map(drop)
 }
 
 /// `42710` and `42P04`: the object is there; `23505`: two made it at once.

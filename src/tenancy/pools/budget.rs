@@ -11,7 +11,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::conn::Conn;
 use super::connect::{self, Link};
-use super::desk::{Deed, Desk, Lane};
+use super::desk::{Deed, Desk};
+use super::lane::Lane;
 use super::witness::Witness;
 use super::{AcquireError, PoolFigures, PoolInner};
 

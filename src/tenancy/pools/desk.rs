@@ -2,16 +2,16 @@
 //! Decides, and does nothing itself: what must be done comes out as deeds, to be done once the lock is released.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::breaker::Breaker;
 use super::budget::{LaneId, ServerFigures};
 use super::conn::Conn;
 use super::connect::Link;
+use super::lane::{Lane, Waiter};
 use super::{AcquireError, PoolFigures, PoolInner};
 
 /// How often in a row a pool may hand a connection to its own next caller while other pools wait for a permit. Giving it up
@@ -28,87 +28,6 @@ pub(super) enum Deed {
     /// A permit is taken: connect for this pool.
     Connect(Arc<PoolInner>),
     SeeOff(LaneId, Link),
-}
-
-/// A caller in a pool's queue.
-pub(super) struct Waiter {
-    pub(super) ticket: u64,
-    pub(super) answer: oneshot::Sender<Result<Conn, AcquireError>>,
-}
-
-/// A pool, as its server's books have it.
-pub(super) struct Lane {
-    pool: Weak<PoolInner>,
-    max_open: usize,
-    idle_limit: Duration,
-    /// Permits taken: in use, idle, being opened, being closed.
-    open: usize,
-    connecting: usize,
-    closing: usize,
-    /// Its idle connections, oldest first, as keys of `Desk::idle`.
-    stash: VecDeque<u64>,
-    waiters: VecDeque<Waiter>,
-    queued: bool,
-    /// Handed to its own callers in a row while others waited for a permit.
-    own_turns: u32,
-    breaker: Breaker,
-    closed: bool,
-    used_at: Instant,
-}
-
-impl Lane {
-    pub(super) fn new(pool: Weak<PoolInner>, max_open: usize, idle_limit: Duration) -> Lane {
-        Lane {
-            pool,
-            max_open: max_open.max(1),
-            idle_limit,
-            open: 0,
-            connecting: 0,
-            closing: 0,
-            stash: VecDeque::new(),
-            waiters: VecDeque::new(),
-            queued: false,
-            own_turns: 0,
-            breaker: Breaker::default(),
-            closed: false,
-            used_at: Instant::now(),
-        }
-    }
-
-    /// Permits that the pool could use at once.
-    fn wants(&self, now: Instant) -> usize {
-        if self.breaker.refuses(now).is_some() {
-            return 0;
-        }
-        // Until a connection has succeeded, one tries for all: a database that is down burns one permit, not six.
-        let at_once = if self.breaker.proven() { usize::MAX } else { 1 };
-        (self.waiters.len().saturating_sub(self.connecting))
-            .min(self.max_open.saturating_sub(self.open))
-            .min(at_once.saturating_sub(self.connecting))
-    }
-
-    /// Connections that it has, or will have in a moment.
-    fn standing(&self) -> usize {
-        self.open - self.closing
-    }
-
-    /// May this pool have a connection of `other` closed to make room for one of its own? It must have none yet, or clearly
-    /// fewer: so that busy pools end up with equal shares, and then leave each other alone.
-    fn may_take_from(&self, other: &Lane) -> bool {
-        self.standing() == 0 || other.standing() > self.standing() + 1
-    }
-
-    /// Why nobody needs to wait here: connecting fails, and there is no connection that could come back.
-    fn hopeless(&self, now: Instant) -> Option<AcquireError> {
-        if self.open == self.closing { self.breaker.refuses(now).cloned() } else { None }
-    }
-
-    fn dismiss(&mut self, error: &AcquireError) {
-        for waiter in self.waiters.drain(..) {
-            // The receiver of a waiter in the queue is alive: who leaves takes it out first.
-            let _ = waiter.answer.send(Err(error.clone()));
-        }
-    }
 }
 
 struct Parked {

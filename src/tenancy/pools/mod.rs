@@ -6,6 +6,7 @@
 //! - `budget`: who may open a connection, whose idle one makes room, who waits next.
 //! - `conn`: what a caller holds, and whether its last use ended so that the next caller may have it.
 //! - `connect`: how a connection is opened, greeted and seen off.
+//! - `desk`, `lane`: the books behind the budget; a lane is one pool in them.
 //! - `statement`: a statement on its way, which may have to be sent again.
 //! - `witness`: how we know that a backend has really gone.
 
@@ -14,6 +15,7 @@ mod budget;
 mod conn;
 mod connect;
 mod desk;
+mod lane;
 mod statement;
 mod witness;
 

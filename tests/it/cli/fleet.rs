@@ -46,7 +46,7 @@ impl Fleet {
         self.execute(
             slug,
             "delete from refinery_schema_history where version = 9;
-             update clinic_identity set schema_level = 8, min_binary_level = 8",
+             update clinic_identity set schema_level = 8",
         )
         .await;
     }

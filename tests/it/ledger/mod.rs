@@ -4,6 +4,8 @@
 mod databases;
 mod hinting;
 mod interleavings;
+mod outbox;
+mod stage;
 mod statements;
 mod working;
 

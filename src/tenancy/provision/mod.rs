@@ -1,6 +1,8 @@
 //! Making a clinic: all of it in the end, or nothing, whatever dies when. The slug is reserved in a committed row with a
 //! lease before the first step; each step can be repeated; whoever finds a lapsed lease undoes what is there.
 
+mod template;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,7 +169,8 @@ impl Provisioner {
         }
     }
 
-    /// Role, database, rights, first admin: each step may find its work done already.
+    /// Database, role and rights, first admin. What makes it slow is what PostgreSQL waits for the disk for, so there are as few
+    /// transactions as may be, and what is computed is computed meanwhile.
     async fn build(
         &self,
         id: ClinicId,
@@ -175,11 +178,12 @@ impl Provisioner {
         keys: &ClinicKeys,
     ) -> Result<Provisioned, ProvisionError> {
         let template = self.template().await?;
+        let password = keys.database_password();
+        let verifier = tokio::task::spawn_blocking(move || roles::scram_verifier(&password));
         let mut conn = self.conn().await?;
-        let raw = conn.raw();
-        roles::ensure_login(raw, id, &keys.database_password()).await?;
-        roles::ensure_database(raw, id, &template).await?;
-        roles::open_database(raw, id).await?;
+        roles::clone_database(conn.never_repeat(), id, &template).await?;
+        let verifier = verifier.await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
+        roles::open_database(conn.never_repeat(), id, &verifier).await?;
         drop(conn); // nobody waits for one connection while holding another
         let database = roles::database_name(id);
         let owner_pool = self.central.as_owner(&database);
@@ -287,71 +291,6 @@ impl Provisioner {
         }
     }
 
-    /// The template of this binary's level, made by whoever needs it first. It appears under its name only when complete.
-    pub async fn template(&self) -> Result<String, ProvisionError> {
-        self.template.get_or_try_init(|| self.ensure_template()).await.cloned()
-    }
-
-    async fn ensure_template(&self) -> Result<String, ProvisionError> {
-        let name = migrate::template_name();
-        let mut conn = self.conn().await?;
-        let raw = conn.raw();
-        roles::ensure_group(raw).await?;
-        sqlx::query("select pg_advisory_lock(1851876457, 2)").execute(&mut *raw).await?;
-        let exists: bool =
-            sqlx::query_scalar("select exists(select from pg_database where datname = $1)")
-                .bind(&name)
-                .fetch_one(&mut *raw)
-                .await?;
-        if !exists {
-            self.make_template(raw, &name).await?;
-        }
-        // The lock ends with the connection, which `raw` has made unfit for the pool.
-        Ok(name)
-    }
-
-    async fn make_template(
-        &self,
-        raw: &mut PgConnection,
-        name: &str,
-    ) -> Result<(), ProvisionError> {
-        let draft = format!("{name}_{}", &ids::new_uuid().simple().to_string()[20..]);
-        roles::execute(
-            raw,
-            format!("create database {draft} template template0 encoding 'UTF8' locale 'C.UTF-8'"),
-        )
-        .await?;
-        roles::close_to_public(raw, &draft).await?;
-        let pool = self.central.as_owner(&draft);
-        let migrated = async {
-            let mut conn =
-                pool.acquire().await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
-            migrate::tenant(conn.raw()).await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
-            drop(conn);
-            Ok(())
-        }
-        .await;
-        pool.close();
-        if let Err(error) = migrated {
-            roles::execute(raw, format!("drop database if exists {draft} with (force)")).await?;
-            return Err(error);
-        }
-        roles::execute(
-            raw,
-            format!("alter database {draft} with allow_connections false is_template true"),
-        )
-        .await?;
-        match roles::execute(raw, format!("alter database {draft} rename to {name}")).await {
-            // Another platform on this server made it first: the same migrations made the same template.
-            Err(error) if roles::is_duplicate(&error) => {
-                let unmark = format!("alter database {draft} with is_template false");
-                roles::execute(raw, unmark).await?;
-                Ok(roles::execute(raw, format!("drop database {draft}")).await?)
-            }
-            renamed => Ok(renamed?),
-        }
-    }
-
     /// Half-made work is worth more patience than a request has.
     async fn conn(&self) -> Result<Conn, ProvisionError> {
         let mut tries = 0;
@@ -378,8 +317,8 @@ async fn found(
     now: DateTime<Utc>,
 ) -> Result<Provisioned, ProvisionError> {
     use sqlx::Connection;
-    roles::set_search_threshold(connection, id).await?;
     let mut tx = connection.begin().await?;
+    roles::execute(&mut *tx, roles::search_threshold(id)).await?;
     sqlx::query(
         "update clinic_identity set clinic_id = $1 where clinic_id is null or clinic_id = $1",
     )

@@ -1,12 +1,19 @@
 //! Reads the fields of a request one by one and keeps every fault, so that a form is put right in one go.
 //! A field is taken by name with a parser; what nobody took is an unknown field, and is refused last.
+//!
+//! - `text`, `plain`, `time`, `contact`: the parsers, by the kind of value.
 
-use std::collections::VecDeque;
+mod contact;
+mod plain;
+mod text;
+mod time;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde_json::{Map, Value};
-use unicode_normalization::UnicodeNormalization;
-use uuid::Uuid;
+
+pub use contact::{email, language, phone};
+pub use plain::{boolean, choice, id, integer, list};
+pub use text::{line, prose, verbatim};
+pub use time::{date, instant, time_of_day, time_zone};
 
 use crate::error::FieldError;
 
@@ -240,197 +247,4 @@ impl Fields {
 /// A member name as a JSON pointer wants it (RFC 6901).
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
-}
-
-fn string(value: Value) -> Result<String, Fault> {
-    match value {
-        Value::String(text) => Ok(text),
-        _ => Err(Fault("wrong_type", "expected text".into())),
-    }
-}
-
-fn checked(text: String, lines: bool, min: usize, max: usize) -> Result<String, Fault> {
-    let text: String = text.nfc().collect();
-    let text = text.trim();
-    let forbidden = |c: char| c.is_control() && !(lines && matches!(c, '\n' | '\r' | '\t'));
-    if text.chars().any(forbidden) {
-        return Err(Fault("invalid_characters", "control characters are not allowed".into()));
-    }
-    match text.chars().count() {
-        n if n < min && min == 1 => Err(Fault("required", "this field may not be empty".into())),
-        n if n < min => Err(Fault("too_short", format!("at least {min} characters"))),
-        n if n > max => Err(Fault("too_long", format!("at most {max} characters"))),
-        _ => Ok(text.to_owned()),
-    }
-}
-
-/// One line of text, trimmed, in Unicode's composed form.
-pub fn line(min: usize, max: usize) -> impl Parser<String> {
-    move |value| checked(string(value)?, false, min, max)
-}
-
-/// Text of several lines.
-pub fn prose(max: usize) -> impl Parser<String> {
-    move |value| checked(string(value)?, true, 0, max)
-}
-
-/// Text taken as it is: passwords, tokens. Neither trimmed nor normalised.
-pub fn verbatim(min: usize, max: usize) -> impl Parser<String> {
-    move |value| {
-        let text = string(value)?;
-        if text.contains('\0') {
-            return Err(Fault("invalid_characters", "U+0000 is not allowed".into()));
-        }
-        match text.chars().count() {
-            n if n < min => Err(Fault("too_short", format!("at least {min} characters"))),
-            n if n > max => Err(Fault("too_long", format!("at most {max} characters"))),
-            _ => Ok(text),
-        }
-    }
-}
-
-/// An id of any kind.
-pub fn id<T: From<Uuid>>(value: Value) -> Result<T, Fault> {
-    let text = string(value)?;
-    Uuid::try_parse(&text)
-        .map(T::from)
-        .map_err(|_| Fault("invalid_format", "expected a UUID".into()))
-}
-
-/// An instant: RFC 3339 with an offset.
-pub fn instant(value: Value) -> Result<DateTime<Utc>, Fault> {
-    let text = string(value)?;
-    // A `+` that nobody encoded arrives as a space in a query.
-    let parsed = DateTime::parse_from_rfc3339(&text.replace(' ', "+"));
-    let instant = parsed.map_err(|_| {
-        Fault(
-            "invalid_format",
-            "expected RFC 3339 with an offset: 2026-11-21T10:00:00+05:30".into(),
-        )
-    })?;
-    let instant = instant.to_utc();
-    if !(1900..2200).contains(&chrono::Datelike::year(&instant)) {
-        return Err(Fault("out_of_range", "a year between 1900 and 2199".into()));
-    }
-    Ok(instant)
-}
-
-/// A civil date: `YYYY-MM-DD`.
-pub fn date(value: Value) -> Result<NaiveDate, Fault> {
-    let text = string(value)?;
-    let date = (text.len() == 10)
-        .then(|| NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok())
-        .flatten()
-        .ok_or_else(|| Fault("invalid_format", "expected YYYY-MM-DD".into()))?;
-    if !(1880..2200).contains(&chrono::Datelike::year(&date)) {
-        return Err(Fault("out_of_range", "a year between 1880 and 2199".into()));
-    }
-    Ok(date)
-}
-
-/// A civil time: `HH:MM`.
-pub fn time_of_day(value: Value) -> Result<NaiveTime, Fault> {
-    let text = string(value)?;
-    NaiveTime::parse_from_str(&text, "%H:%M")
-        .or_else(|_| NaiveTime::parse_from_str(&text, "%H:%M:%S"))
-        .map_err(|_| Fault("invalid_format", "expected HH:MM".into()))
-}
-
-/// A whole number within bounds, both included. A query gives it as text.
-pub fn integer(min: i64, max: i64) -> impl Parser<i64> {
-    move |value| {
-        let number = match &value {
-            Value::Number(number) => number.as_i64(),
-            Value::String(text) => text.parse().ok(),
-            _ => None,
-        };
-        let number = number.ok_or_else(|| Fault("wrong_type", "expected a whole number".into()))?;
-        if !(min..=max).contains(&number) {
-            return Err(Fault("out_of_range", format!("between {min} and {max}")));
-        }
-        Ok(number)
-    }
-}
-
-/// Yes or no. A query gives it as text.
-pub fn boolean(value: Value) -> Result<bool, Fault> {
-    match value {
-        Value::Bool(yes) => Ok(yes),
-        Value::String(text) if text == "true" => Ok(true),
-        Value::String(text) if text == "false" => Ok(false),
-        _ => Err(Fault("wrong_type", "expected true or false".into())),
-    }
-}
-
-/// One of the words that a serde enum knows.
-pub fn choice<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Fault> {
-    let text = string(value)?;
-    serde_json::from_value(Value::String(text)).map_err(|error| {
-        // serde names the words it knows: "unknown variant `x`, expected one of `a`, `b`".
-        let message = error.to_string();
-        let expected = message.split_once("expected").map_or("one of the known words", |(_, e)| e);
-        Fault("unknown_value", format!("expected{expected}"))
-    })
-}
-
-/// A list, each entry by the same parser.
-pub fn list<T>(at_most: usize, parse: impl Parser<T>) -> impl Parser<Vec<T>> {
-    move |value| {
-        let Value::Array(items) = value else {
-            return Err(Fault("wrong_type", "expected a list".into()));
-        };
-        if items.len() > at_most {
-            return Err(Fault("too_long", format!("at most {at_most} entries")));
-        }
-        let mut good = VecDeque::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
-            good.push_back(parse(item).map_err(|Fault(code, words)| {
-                Fault(code, format!("entry {}: {words}", index + 1))
-            })?);
-        }
-        Ok(good.into())
-    }
-}
-
-/// An e-mail address, one that a mail server would take. Compared without case; kept as given.
-pub fn email(value: Value) -> Result<String, Fault> {
-    let text = checked(string(value)?, false, 1, 254)?;
-    let domain_has_dot = text.rsplit_once('@').is_some_and(|(_, domain)| domain.contains('.'));
-    match text.parse::<lettre::Address>() {
-        Ok(_) if domain_has_dot => Ok(text),
-        _ => Err(Fault("invalid_format", "expected an e-mail address".into())),
-    }
-}
-
-/// A phone number, kept as E.164. A national form is read by the clinic's country (ISO 3166, two letters).
-pub fn phone(country: &str) -> impl Parser<String> {
-    let country = country.parse::<phonenumber::country::Id>().ok();
-    move |value| {
-        let text = checked(string(value)?, false, 1, 32)?;
-        let bad =
-            || Fault("invalid_format", "expected a phone number, best as +919876543210".into());
-        let number = phonenumber::parse(country, &text).map_err(|_| bad())?;
-        if !number.is_valid() {
-            return Err(bad());
-        }
-        Ok(number.format().mode(phonenumber::Mode::E164).to_string())
-    }
-}
-
-/// A zone of the IANA database.
-pub fn time_zone(value: Value) -> Result<String, Fault> {
-    let text = string(value)?;
-    match crate::time::zone(&text) {
-        Some(zone) => Ok(zone.name().to_owned()),
-        None => Err(Fault("unknown_value", "expected an IANA zone such as Asia/Kolkata".into())),
-    }
-}
-
-/// A language by its ISO 639 code.
-pub fn language(value: Value) -> Result<String, Fault> {
-    let text = string(value)?;
-    let good = (2..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase());
-    good.then_some(text).ok_or_else(|| {
-        Fault("invalid_format", "expected a language code such as en, hi, ml".into())
-    })
 }

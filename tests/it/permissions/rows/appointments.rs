@@ -1,0 +1,24 @@
+//! The appointment book.
+
+use super::*;
+
+pub(in crate::permissions) const ROWS: &[Row] = &[
+    row(
+        "get",
+        "/appointments",
+        &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient],
+        Names::Nothing,
+        nothing,
+    ),
+    row("post", "/appointments", DESK_AND_PATIENT, Names::Nothing, Scene::visit),
+    row(
+        "get",
+        "/appointments/{id}",
+        &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient],
+        Names::Visit,
+        nothing,
+    ),
+    row("put", "/appointments/{id}", DESK_AND_PATIENT, Names::Visit, Scene::visit),
+    row("delete", "/appointments/{id}", DESK_AND_PATIENT, Names::Visit, nothing),
+    row("get", "/doctors/{id}/slots?from=2099-01-05&to=2099-01-06", CLINIC, Names::Doctor, nothing),
+];

@@ -1,0 +1,55 @@
+//! The table: a slice has a file of rows, and a line in one of the two lists below.
+
+mod appointments;
+mod auth;
+mod doctors;
+mod locations;
+mod patients;
+mod platform;
+mod staff;
+
+use nadi::auth::Role::{self, *};
+use serde_json::{Value, json};
+
+use super::scene::{Names, Scene};
+
+/// At a clinic's host.
+pub(super) const AT_A_CLINIC: &[&[Row]] =
+    &[auth::ROWS, patients::ROWS, appointments::ROWS, staff::ROWS, locations::ROWS, doctors::ROWS];
+
+/// At the platform's host.
+pub(super) const AT_THE_PLATFORM: &[&[Row]] = &[auth::ROWS, platform::ROWS];
+
+/// One operation of a description: who may, and what a good request to it looks like.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    /// Nobody listed: anybody may, signed in or not.
+    pub(super) roles: &'static [Role],
+    /// What the id in its path names.
+    pub(super) names: Names,
+    pub(super) body: fn(&Scene) -> Value,
+}
+
+const fn row(
+    method: &'static str,
+    path: &'static str,
+    roles: &'static [Role],
+    names: Names,
+    body: fn(&Scene) -> Value,
+) -> Row {
+    Row { method, path, roles, names, body }
+}
+
+fn nothing(_: &Scene) -> Value {
+    Value::Null
+}
+
+const ANYBODY: &[Role] = &[];
+pub(super) const CLINIC: &[Role] =
+    &[ClinicAdmin, Doctor, Receptionist, Therapist, Pharmacist, Accountant, Patient];
+const STAFF: &[Role] = &[ClinicAdmin, Doctor, Receptionist, Therapist, Pharmacist, Accountant];
+const DESK: &[Role] = &[ClinicAdmin, Doctor, Receptionist];
+const DESK_AND_PATIENT: &[Role] = &[ClinicAdmin, Doctor, Receptionist, Patient];
+pub(super) const PLATFORM: &[Role] = &[SuperAdmin, ClinicOwner];

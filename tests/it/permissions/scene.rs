@@ -1,0 +1,224 @@
+//! Two clinics with somebody of every role, and things for ids to name. A new kind of thing is a name, and how it is made.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nadi::auth::Role::{self, *};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use super::rows::Row;
+use crate::support::{Caller, TestClinic, TestPlatform};
+
+/// What the id in an operation's path names.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Names {
+    Nothing,
+    Session,
+    Patient,
+    Visit,
+    Doctor,
+    /// One without visits, for what would be refused otherwise.
+    NewDoctor,
+    /// Of a doctor: two ids, `<doctor>/<time off>`.
+    TimeOff,
+    User,
+    Location,
+    Clinic,
+    Owner,
+}
+
+/// What requests need to be good ones: nothing in it is used twice.
+pub(super) struct Scene {
+    pub(super) platform: TestPlatform,
+    pub(super) here: TestClinic,
+    pub(super) elsewhere: TestClinic,
+    pub(super) count: AtomicUsize,
+    /// Who has signed in already, by host and role.
+    pub(super) known: Mutex<HashMap<(String, Role), Caller>>,
+}
+
+impl Scene {
+    fn next(&self) -> usize {
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn slug(&self) -> String {
+        format!("clinic-{}", self.next())
+    }
+
+    pub(super) fn email(&self) -> String {
+        format!("{}@hands.example", self.slug())
+    }
+
+    /// A booking of the first patient, at a time that nobody has yet.
+    pub(super) fn visit(&self) -> Value {
+        let number = self.next();
+        let (day, half_hour) = (number / 16, number % 16);
+        let minutes = 3 * 60 + 30 + half_hour * 30; // from 9 in Kolkata
+        let date =
+            chrono::NaiveDate::from_ymd_opt(2099, 1, 1).unwrap() + chrono::Days::new(day as u64);
+        self.here.visit(&format!("{date}T{:02}:{:02}:00Z", minutes / 60, minutes % 60))
+    }
+
+    /// Somebody of a role; somebody new where the operation ends his session.
+    pub(super) async fn caller(&self, role: Role, row: &Row) -> Caller {
+        let fresh = row.path.starts_with("/auth/logout") || row.names == Names::Session;
+        let at = if fresh { self.next().to_string() } else { self.here.host.clone() };
+        let known = self.known.lock().await.get(&(at.clone(), role)).cloned();
+        if let Some(caller) = known {
+            return caller;
+        }
+        let caller = match role {
+            SuperAdmin | ClinicOwner => self.platform.platform_account(role).await,
+            _ => self.here.caller(role).await,
+        };
+        self.known.lock().await.insert((at, role), caller.clone());
+        caller
+    }
+
+    /// Of a clinic, to arrange things with.
+    async fn staff(&self, clinic: &TestClinic, role: Role) -> Caller {
+        let key = (clinic.host.clone(), role);
+        let mut known = self.known.lock().await;
+        if !known.contains_key(&key) {
+            known.insert(key.clone(), clinic.caller(role).await);
+        }
+        known[&key].clone()
+    }
+
+    /// The id of something that this caller may see.
+    pub(super) async fn own(&self, names: Names, role: Role, caller: &Caller) -> String {
+        match names {
+            Names::Nothing => String::new(),
+            Names::Session => {
+                let me = caller.get("/auth/sessions").await.expect(200);
+                me.body["items"][0]["id"].as_str().unwrap().to_owned()
+            }
+            Names::Patient if role == Patient => self.here.patients[0].to_string(),
+            Names::Patient => self.here.another_patient().await.to_string(),
+            Names::Visit => {
+                let visit = self
+                    .staff(&self.here, Receptionist)
+                    .await
+                    .post("/appointments", &self.visit())
+                    .await
+                    .expect(201);
+                if role == Therapist {
+                    self.claim(&visit.id()).await;
+                }
+                visit.id()
+            }
+            Names::Doctor => self.here.doctor.to_string(),
+            Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
+                self.made_at(&self.here, names).await
+            }
+            Names::Clinic => self.clinic_of(caller.account_id.as_deref().unwrap()).await,
+            Names::Owner => self.platform.platform_account(ClinicOwner).await.account_id.unwrap(),
+        }
+    }
+
+    /// The id of the same kind of thing, of another clinic; at the platform, of another owner.
+    pub(super) async fn foreign(&self, names: Names) -> String {
+        let there = &self.elsewhere;
+        match names {
+            Names::Nothing => String::new(),
+            Names::Session => {
+                let somebody = self.staff(there, Receptionist).await;
+                let sessions = somebody.get("/auth/sessions").await.expect(200);
+                sessions.body["items"][0]["id"].as_str().unwrap().to_owned()
+            }
+            Names::Patient => there.patients[0].to_string(),
+            Names::Visit => {
+                let desk = self.staff(there, Receptionist).await;
+                let visit = there.visit("2099-06-01T04:30:00Z");
+                desk.post_with_key("/appointments", &visit, "the same each time")
+                    .await
+                    .expect(201)
+                    .id()
+            }
+            Names::Doctor => there.doctor.to_string(),
+            Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
+                self.made_at(there, names).await
+            }
+            Names::Clinic => {
+                let other = self.platform.platform_account(ClinicOwner).await;
+                self.clinic_of(other.account_id.as_deref().unwrap()).await
+            }
+            Names::Owner => nadi::ids::new_uuid().to_string(),
+        }
+    }
+
+    /// Made by a clinic's own admin.
+    async fn made_at(&self, clinic: &TestClinic, names: Names) -> String {
+        let admin = self.staff(clinic, ClinicAdmin).await;
+        let make = async |path: &str, body: Value| admin.post(path, &body).await.expect(201).id();
+        match names {
+            Names::User => {
+                let hand =
+                    json!({ "full_name": "A Hand", "role": "therapist", "email": self.email() });
+                make("/users", hand).await
+            }
+            Names::Location => make("/locations", json!({ "name": self.slug() })).await,
+            _ => {
+                let vaidya = json!({ "full_name": "A Vaidya", "email": self.email() });
+                let doctor = make("/doctors", vaidya).await;
+                if names == Names::NewDoctor {
+                    return doctor;
+                }
+                let away = json!({ "starts_at": "2099-03-01T00:00:00Z", "ends_at": "2099-03-02T00:00:00Z" });
+                format!("{doctor}/{}", make(&format!("/doctors/{doctor}/time-off"), away).await)
+            }
+        }
+    }
+
+    /// The id of another patient's thing here.
+    pub(super) async fn of_another_patient(&self, names: Names) -> Option<String> {
+        match names {
+            Names::Patient => Some(self.here.patients[1].to_string()),
+            Names::Visit => {
+                let mut visit = self.visit();
+                visit["patient_id"] = json!(self.here.patients[1]);
+                Some(
+                    self.staff(&self.here, Receptionist)
+                        .await
+                        .post("/appointments", &visit)
+                        .await
+                        .expect(201)
+                        .id(),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    async fn claim(&self, visit: &str) {
+        sqlx::query(
+            "insert into claims (appointment_id, subject_id, during)
+             select id, $2, during from appointments where id = $1",
+        )
+        .bind(visit.parse::<Uuid>().unwrap())
+        .bind(self.here.account(Therapist))
+        .execute(&mut self.here.connection().await)
+        .await
+        .unwrap();
+    }
+
+    /// A clinic on record, without a database: what the platform does with it needs none.
+    async fn clinic_of(&self, owner: &str) -> String {
+        let slug = self.slug();
+        let mut conn = self.platform.realm().read().await.unwrap();
+        sqlx::query(
+            "insert into clinics (id, slug, name, time_zone, status, server_id, root_key_wrapped, owner_id)
+             select $1, $2, 'On record', 'Asia/Kolkata', 'active', id, '', $3 from servers",
+        )
+        .bind(nadi::ids::new_uuid())
+        .bind(&slug)
+        .bind(owner.parse::<Uuid>().unwrap())
+        .execute(&mut conn)
+        .await
+        .unwrap();
+        slug
+    }
+}

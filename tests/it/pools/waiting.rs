@@ -1,0 +1,85 @@
+//! Who comes next, who makes room, who is told that it is busy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use nadi::tenancy::pools::{AcquireError, Pool, PoolSettings};
+
+use super::cluster::Cluster;
+use super::{LONG, any, pid, pid_of, server, settings, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_with_a_hundred_callers_does_not_keep_another_waiting() {
+    let cluster = Cluster::shared().await;
+    let connect = cluster.database("fair").await;
+    let server = server(2);
+    let settings = PoolSettings { wait: LONG, ..settings(connect) };
+    let crowd = Pool::new(server.clone(), settings.clone(), any());
+    let single = Pool::new(server.clone(), settings, any());
+    let served = Arc::new(AtomicUsize::new(0));
+    let callers: Vec<_> = (0..100)
+        .map(|_| {
+            let (crowd, served) = (crowd.clone(), served.clone());
+            tokio::spawn(async move {
+                let mut conn = crowd.acquire().await.unwrap();
+                sqlx::query("select pg_sleep(0.02)").execute(&mut conn).await.unwrap();
+                served.fetch_add(1, SeqCst);
+            })
+        })
+        .collect();
+    until("the crowd has it all", || async { served.load(SeqCst) > 4 }).await;
+    assert!(server.waiting() > 60 && crowd.figures().open == 2);
+
+    let before = served.load(SeqCst);
+    pid_of(&single).await;
+    let meanwhile = served.load(SeqCst) - before;
+
+    assert!(meanwhile <= 30, "{meanwhile} of the crowd were served first");
+    for caller in callers {
+        caller.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_connection_idle_longest_makes_room() {
+    let cluster = Cluster::shared().await;
+    let connect = cluster.database("makes_room").await;
+    let server = server(2);
+    let pool = || Pool::new(server.clone(), settings(connect.clone()), any());
+    let (first, second, third) = (pool(), pool(), pool());
+    let old = pid_of(&first).await;
+    let young = pid_of(&second).await;
+
+    pid_of(&third).await;
+
+    assert_eq!(pid_of(&second).await, young);
+    assert_eq!(first.figures().open, 0);
+    assert_eq!(server.figures().evicted, 1);
+    until("the older one has gone", || async { !cluster.alive(old).await }).await;
+}
+
+#[tokio::test]
+async fn who_waits_too_long_hears_busy_and_who_gives_up_leaves_nothing_behind() {
+    let cluster = Cluster::shared().await;
+    let connect = cluster.database("busy").await;
+    let server = server(1);
+    let short = PoolSettings { wait: Duration::from_millis(50), ..settings(connect) };
+    let pool = Pool::new(server.clone(), short.clone(), any());
+    let other = Pool::new(server.clone(), short, any());
+    let mut conn = pool.acquire().await.unwrap();
+    let before = pid(&mut conn).await;
+
+    assert!(matches!(other.acquire().await, Err(AcquireError::Busy { .. })));
+    assert!(matches!(pool.acquire().await, Err(AcquireError::Busy { .. })));
+    {
+        let mut given_up = Box::pin(pool.acquire());
+        assert!(futures_util::poll!(&mut given_up).is_pending());
+        // It is given the connection, and never looks.
+        drop(conn);
+    }
+
+    assert_eq!(pid_of(&pool).await, before);
+    let figures = server.figures();
+    assert_eq!((figures.open, figures.waiting, figures.busy), (1, 0, 2));
+}
