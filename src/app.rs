@@ -29,6 +29,7 @@ use crate::messaging::Post;
 use crate::messaging::deliver::Deliverer;
 use crate::messaging::inbox::Inbox;
 use crate::messaging::templates::Books;
+use crate::messaging::templates::api::TemplatesApi;
 use crate::patients::api::PatientsApi;
 use crate::platform::Desk;
 use crate::platform::accounts::AccountsApi;
@@ -123,10 +124,12 @@ pub struct App {
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-type ClinicApis = (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi);
+type ClinicApis =
+    (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi, TemplatesApi);
 
 fn clinic_service() -> OpenApiService<ClinicApis, ()> {
-    let apis = (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi);
+    let apis =
+        (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi, TemplatesApi);
     OpenApiService::new(apis, "nadi: a clinic", VERSION).server("/api/v1")
 }
 
@@ -188,7 +191,7 @@ impl App {
             directory: directory.clone(),
             platform: core.central.realm.clone(),
             sessions,
-            clinic_rooms: rooms(clinic_description(), clinic_service().into_endpoint()),
+            clinic_rooms: rooms(clinic_description(), clinic_service().into_endpoint().data(books)),
             platform_rooms: rooms(
                 platform_description(),
                 platform_service().into_endpoint().data(Arc::new(Desk {

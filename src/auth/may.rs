@@ -62,6 +62,8 @@ permissions! {
         &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient];
     /// A patient books, moves and cancels his own alone.
     WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
+    ReadTemplates = "templates.read": &[ClinicAdmin];
+    WriteTemplates = "templates.write": &[ClinicAdmin];
     ManageClinics = "clinics.manage": &[SuperAdmin, ClinicOwner];
     ManagePlatform = "platform.manage": &[SuperAdmin];
 }

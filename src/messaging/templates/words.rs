@@ -211,12 +211,8 @@ impl Telling<'_> {
         if let Values::Code { code, .. } = &self.facts.values {
             return Ok(Content::Code { template: name, language, code: code.clone() });
         }
-        let given = registered.map(|there| there.parameters.as_slice()).unwrap_or_default();
-        let order: Vec<Placeholder> = match given {
-            [] => template.body.named(),
-            given => given.iter().filter_map(|name| Placeholder::named(name)).collect(),
-        };
-        let parameters: Result<Vec<String>, WordsError> = order
+        let parameters: Result<Vec<String>, WordsError> = template
+            .whatsapp_order()
             .into_iter()
             .map(|placeholder| {
                 self.value(placeholder).ok_or(WordsError::NoValue(placeholder.as_str()))
