@@ -25,3 +25,4 @@ mod platform;
 mod pools;
 mod seed;
 mod staff;
+mod templates;

@@ -7,6 +7,7 @@ mod locations;
 mod patients;
 mod platform;
 mod staff;
+mod templates;
 
 use nadi::auth::Role::{self, *};
 use serde_json::{Value, json};
@@ -14,8 +15,15 @@ use serde_json::{Value, json};
 use super::scene::{Names, Scene};
 
 /// At a clinic's host.
-pub(super) const AT_A_CLINIC: &[&[Row]] =
-    &[auth::ROWS, patients::ROWS, appointments::ROWS, staff::ROWS, locations::ROWS, doctors::ROWS];
+pub(super) const AT_A_CLINIC: &[&[Row]] = &[
+    auth::ROWS,
+    patients::ROWS,
+    appointments::ROWS,
+    staff::ROWS,
+    locations::ROWS,
+    doctors::ROWS,
+    templates::ROWS,
+];
 
 /// At the platform's host.
 pub(super) const AT_THE_PLATFORM: &[&[Row]] = &[auth::ROWS, platform::ROWS];
