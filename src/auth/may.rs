@@ -5,17 +5,18 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use poem::http::header;
+use poem::http::{StatusCode, header};
 use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::role::{EVERYBODY, Role};
 use super::{Sessions, token};
-use crate::audit::Actor;
+use crate::audit::{Actor, Seen, Trail};
 use crate::error::Problem;
 use crate::http::context::Context;
 use crate::ids::{AccountId, PatientId, SessionId};
+use crate::tenancy::Realm;
 
 /// Something that some roles may do.
 pub trait Permission: Send + Sync + 'static {
@@ -64,6 +65,8 @@ permissions! {
     WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
     ReadTemplates = "templates.read": &[ClinicAdmin];
     WriteTemplates = "templates.write": &[ClinicAdmin];
+    /// Who did and who read what.
+    ReadAudit = "audit.read": &[ClinicAdmin, SuperAdmin];
     ManageClinics = "clinics.manage": &[SuperAdmin, ClinicOwner];
     ManagePlatform = "platform.manage": &[SuperAdmin];
 }
@@ -79,6 +82,7 @@ pub struct Principal {
     pub patient: Option<PatientId>,
     pub address: Option<IpAddr>,
     pub request_id: String,
+    trail: Trail,
 }
 
 impl Principal {
@@ -90,6 +94,20 @@ impl Principal {
             address: self.address,
             request_id: Some(self.request_id.clone()),
         }
+    }
+
+    /// Notes in the audit log what this caller is about to be shown. Every answer with personal data in it says so here, before
+    /// it goes out.
+    ///
+    /// # Errors
+    /// When it cannot be noted: then it must not be shown.
+    pub async fn saw(&self, what: Seen) -> Result<(), Problem> {
+        self.trail.note(self.actor(), what).await
+    }
+
+    /// Where this caller has signed in.
+    pub fn realm(&self) -> &Arc<Realm> {
+        &self.trail.realm
     }
 
     pub fn is_patient(&self) -> bool {
@@ -138,6 +156,24 @@ pub fn bearer(request: &Request) -> Result<&str, Problem> {
         .ok_or_else(|| Problem::unauthenticated("send `Authorization: Bearer <access token>`"))
 }
 
+/// Who calls. A token that is none counts against its address: guessing is as expensive as asking without one.
+async fn counted_principal(request: &Request, unlimited: bool) -> Result<Principal, Problem> {
+    let context = Context::of(request);
+    let who = match principal(request).await {
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED => {
+            if request.headers().contains_key(header::AUTHORIZATION) {
+                context.limits.stranger(context.address).await?;
+            }
+            return Err(problem);
+        }
+        other => other?,
+    };
+    if !(unlimited && who.role == SuperAdmin) {
+        context.limits.call(context.realm.id, who.account).await?;
+    }
+    Ok(who)
+}
+
 async fn principal(request: &Request) -> Result<Principal, Problem> {
     let context = Context::of(request);
     let token = bearer(request)?;
@@ -158,6 +194,7 @@ async fn principal(request: &Request) -> Result<Principal, Problem> {
         patient: live.patient,
         address: context.address,
         request_id: context.request_id.clone(),
+        trail: Trail { realm: context.realm.clone(), reads: context.reads.clone() },
     })
 }
 
@@ -191,7 +228,8 @@ impl<'a, P: Permission> ApiExtractor<'a> for May<P> {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        let who = principal(request).await?;
+        // Provisioning has no limit for the platform itself.
+        let who = counted_principal(request, P::NAME == ManageClinics::NAME).await?;
         if !P::ROLES.contains(&who.role) {
             return Err(Problem::forbidden().into());
         }

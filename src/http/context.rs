@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use poem::Request;
 
+use super::limits::Limits;
 use super::openapi::Operations;
+use crate::audit::Reads;
 use crate::auth::Sessions;
 use crate::error::{FieldError, Problem};
 use crate::tenancy::{Clinic, Realm};
@@ -17,7 +19,10 @@ pub struct Context {
     /// None on the platform's host.
     pub clinic: Option<Arc<Clinic>>,
     pub sessions: Arc<Sessions>,
+    pub limits: Arc<Limits>,
     pub operations: Arc<Operations>,
+    /// Where reads of personal data are noted.
+    pub reads: Arc<Reads>,
     pub address: Option<IpAddr>,
     pub request_id: String,
 }

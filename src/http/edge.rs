@@ -15,8 +15,10 @@ use tracing::Instrument;
 
 use super::context::Context;
 use super::host::{self, Site};
+use super::limits::Limits;
 use super::openapi::Operations;
 use super::rest::Rest;
+use crate::audit::Reads;
 use crate::auth::Sessions;
 use crate::config::{Scheme, Settings};
 use crate::error::Problem;
@@ -36,6 +38,8 @@ pub struct Edge {
     pub directory: Arc<Directory>,
     pub platform: Arc<Realm>,
     pub sessions: Arc<Sessions>,
+    pub reads: Arc<Reads>,
+    pub limits: Arc<Limits>,
     pub clinic_rooms: Rooms,
     pub platform_rooms: Rooms,
     pub landing: BoxEndpoint<'static, Response>,
@@ -51,6 +55,10 @@ impl Edge {
         }
         let settings = &self.settings;
         let site = host::site(&request, &settings.base_domain, &settings.trusted_proxies)?;
+        let address = host::client_address(&request, &settings.trusted_proxies);
+        if !request.headers().contains_key(header::AUTHORIZATION) {
+            self.limits.stranger(address).await?; // a token that is none counts as well, where it is found out
+        }
         let (realm, clinic, rooms) = match site {
             Site::Landing => {
                 return answer(&self.landing, request).await.map_err(say_which_methods);
@@ -69,8 +77,10 @@ impl Edge {
             realm,
             clinic,
             sessions: self.sessions.clone(),
+            limits: self.limits.clone(),
             operations: rooms.operations.clone(),
-            address: host::client_address(&request, &settings.trusted_proxies),
+            reads: self.reads.clone(),
+            address,
             request_id: request_id.to_owned(),
         };
         let path = request.original_uri().path().to_owned();

@@ -11,6 +11,7 @@ use super::post::{Post, Ready};
 use super::templates::Books;
 use crate::error::Problem;
 use crate::ids::{ClinicId, MessageId};
+use crate::one_time_codes::take_sms;
 use crate::outbox::{self, Attempt, Delivery, OutboxRow};
 use crate::tenancy::pools::Conn;
 use crate::tenancy::{Central, Clinic, Directory};
@@ -44,6 +45,14 @@ impl Clinics for Deliverer {
             Err(error) => {
                 Delivery::RetryIn { delay: backoff(row.attempts), error: error.to_string() }
             }
+        }
+    }
+
+    /// Rows of the audit log that nobody sealed.
+    async fn looked_after(&self, clinic_id: Uuid) {
+        match self.clinic(clinic_id).await {
+            Ok(clinic) => clinic.chain.ring(),
+            Err(error) => tracing::debug!(%clinic_id, %error, "closed meanwhile"),
         }
     }
 }
@@ -83,7 +92,7 @@ impl Deliverer {
     async fn prepare(&self, clinic: &Clinic, row: &OutboxRow) -> Result<Prepared, Delivery> {
         let again = |error: String| Delivery::RetryIn { delay: backoff(row.attempts), error };
         let mut conn = clinic.read().await.map_err(|problem| again(problem.to_string()))?;
-        let facts = match facts::facts(clinic, &mut conn, row).await {
+        let mut facts = match facts::facts(clinic, &mut conn, row).await {
             Ok(Composed::Facts(facts)) => facts,
             Ok(Composed::Needless(why)) => {
                 return Err(Delivery::Needless { why: why.to_owned() });
@@ -91,7 +100,15 @@ impl Deliverer {
             Err(ComposeError::Db(error)) => return Err(again(error.to_string())),
             Err(error) => return Err(Delivery::Failed { error: error.to_string() }),
         };
-        let Some(way) = self.post.way(&facts) else {
+        let mut way = self.post.way(&facts);
+        if facts.kind.is_code()
+            && way.as_ref().is_some_and(|way| way.channel == Channel::Sms)
+            && !take_sms(clinic, &mut conn, row).await.map_err(|error| again(error.to_string()))?
+        {
+            facts.channels.retain(|channel| *channel != Channel::Sms);
+            way = Some(&facts).filter(|f| !f.channels.is_empty()).and_then(|f| self.post.way(f));
+        }
+        let Some(way) = way else {
             let why = "there is no way to reach this person".to_owned();
             return Err(Delivery::Needless { why });
         };

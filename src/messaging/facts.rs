@@ -1,15 +1,15 @@
-//! What a message is about, read when it is sent: a changed address, name or time counts. One statement for each kind; the
-//! words are found elsewhere (`templates/`).
+//! What a message is about, read when it is sent: a changed address, name or time counts. One statement for each kind (codes
+//! find their people by themselves); the words are found elsewhere (`templates/`).
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use secrecy::SecretString;
-use serde::Deserialize;
 
 use super::channels::Channel;
 use super::kind::Kind;
 use crate::auth::links;
 use crate::ids::{AccountId, PatientId};
+use crate::one_time_codes::{self, Addressed, Unaddressed};
 use crate::outbox::{self, OutboxRow};
 use crate::tenancy::Clinic;
 use crate::tenancy::pools::Conn;
@@ -90,9 +90,12 @@ pub async fn facts(
         .ok_or_else(|| ComposeError::UnknownPurpose(row.purpose.clone()))?;
     match kind {
         Kind::SignInCode | Kind::RegisterCode => {
-            let payload = opened(clinic, row)?;
-            let to = serde_json::from_slice(&payload).map_err(|_| ComposeError::Unreadable)?;
-            Ok(of_code(clinic, kind, row, to))
+            match one_time_codes::addressed(clinic, conn, row).await {
+                Ok(to) => Ok(of_code(clinic, kind, row, to)),
+                Err(Unaddressed::Needless(why)) => Ok(Composed::Needless(why)),
+                Err(Unaddressed::Unreadable) => Err(ComposeError::Unreadable),
+                Err(Unaddressed::Db(error)) => Err(error.into()),
+            }
         }
         Kind::Booked | Kind::Moved | Kind::Cancelled | Kind::ReminderDay | Kind::ReminderHours => {
             of_visit(clinic, conn, kind, row).await
@@ -171,7 +174,7 @@ async fn of_visit(
             address: visit.location_address,
             phone: visit.location_phone,
         }),
-        channels: Vec::new(),
+        channels: channels(&row.channels),
         replies: Vec::new(),
         written_at: clinic.clock.now(),
     })))
@@ -217,20 +220,6 @@ async fn of_link(
     })))
 }
 
-/// A one-time code with its addresses, as it lies sealed in its row.
-#[derive(Deserialize)]
-pub struct Addressed {
-    pub code: String,
-    /// None where a family shares the phone, and for somebody who is no patient yet: nobody but us chooses our words.
-    pub name: Option<String>,
-    pub phone: Option<String>,
-    pub email: Option<String>,
-    pub language: Option<String>,
-    /// By which it may go, in this order; empty: as the clinic's policy says.
-    #[serde(default)]
-    pub channels: Vec<Channel>,
-}
-
 fn of_code(clinic: &Clinic, kind: Kind, row: &OutboxRow, to: Addressed) -> Composed {
     let now = clinic.clock.now();
     let left = (row.expires_at - now).num_seconds().max(1);
@@ -246,10 +235,14 @@ fn of_code(clinic: &Clinic, kind: Kind, row: &OutboxRow, to: Addressed) -> Compo
             time_zone: clinic.zone,
         },
         values: Values::Code { code: to.code.into(), minutes: (left + 59) / 60 },
-        channels: to.channels,
+        channels: channels(&to.channels),
         replies: Vec::new(),
         written_at: now,
     }))
+}
+
+fn channels(names: &[String]) -> Vec<Channel> {
+    names.iter().filter_map(|name| Channel::named(name)).collect()
 }
 
 fn opened(clinic: &Clinic, row: &OutboxRow) -> Result<Vec<u8>, ComposeError> {

@@ -35,6 +35,8 @@ pub struct NewMessage {
     pub user_id: Option<Uuid>,
     /// Encrypted; wiped once the message is done.
     pub payload_cipher: Option<Vec<u8>>,
+    /// By which channels it may go, in this order; empty: as the clinic's policy says.
+    pub channels: Vec<String>,
     pub due_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
 }
@@ -48,12 +50,12 @@ pub fn payload_place(dedupe_key: &str) -> String {
 pub async fn put(tx: impl PgExecutor<'_>, message: &NewMessage) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_scalar(
         "insert into outbox as o (id, purpose, dedupe_key, subject_id, patient_id, user_id,
-                                  payload_cipher, due_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                  payload_cipher, due_at, expires_at, channels)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          on conflict (dedupe_key) do update set
            status = 'queued', done_at = null, leased_until = null, last_error = null,
            lease_token = o.lease_token + 1, payload_cipher = excluded.payload_cipher,
-           due_at = excluded.due_at, expires_at = excluded.expires_at
+           due_at = excluded.due_at, expires_at = excluded.expires_at, channels = excluded.channels
          where o.status = 'suppressed'
          returning id",
     )
@@ -66,6 +68,7 @@ pub async fn put(tx: impl PgExecutor<'_>, message: &NewMessage) -> sqlx::Result<
     .bind(&message.payload_cipher)
     .bind(message.due_at)
     .bind(message.expires_at)
+    .bind(&message.channels)
     .fetch_optional(tx)
     .await
 }

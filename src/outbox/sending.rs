@@ -22,6 +22,8 @@ pub struct OutboxRow {
     pub due_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub channel: Option<String>,
+    /// Those it may go by; empty: as the clinic's policy says.
+    pub channels: Vec<String>,
     /// How many attempts were started before.
     pub attempts: i32,
     /// How long it has waited beyond its time (or beyond the lease of a sender that died).

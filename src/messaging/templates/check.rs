@@ -5,12 +5,12 @@ use chrono_tz::Tz;
 use super::book::Key;
 use super::pattern::{Pattern, PatternFault};
 use super::placeholder::Placeholder;
-use super::registered;
 use super::sample;
 use super::template::{DltTemplate, Registered, Template, WhatsappTemplate};
 use super::words::{self, About, Said, Words};
 use crate::error::FieldError;
 use crate::messaging::channels::Channel;
+use crate::messaging::channels::sms::dlt;
 use crate::messaging::channels::sms::segments::{
     LONGEST_VARIABLE, MANY_SEGMENTS, TOO_MANY_SEGMENTS,
 };
@@ -215,17 +215,17 @@ fn check_whatsapp(
 fn check_dlt(
     key: Key,
     body: &Pattern,
-    dlt: &DltTemplate,
+    there: &DltTemplate,
     setting: &Setting<'_>,
     faults: &mut Vec<FieldError>,
 ) {
-    if registered::skeleton(&dlt.text) != to_register(body, setting.about) {
+    if skeleton(&there.text) != Some(to_register(body, setting.about)) {
         let message =
             "the body with {#var#} in place of each placeholder must be this text, to the letter";
         faults.push(FieldError::body("/provider/dlt/text", "does_not_match", message));
     }
     let places = body.placeholders().filter(|p| *p != Placeholder::Host).count();
-    if !dlt.variables.is_empty() && dlt.variables.len() != places {
+    if !there.variables.is_empty() && there.variables.len() != places {
         let message = format!("one name for each of the {places} placeholders, or none at all");
         faults.push(FieldError::body("/provider/dlt/variables", "does_not_match", message));
     }
@@ -234,6 +234,11 @@ fn check_dlt(
             faults.push(may_be_missing(placeholder));
         }
     }
+}
+
+/// A registered text with `{#var#}` for each of its variables, whatever their kind.
+fn skeleton(registered: &str) -> Option<String> {
+    dlt::render(registered, &vec!["{#var#}"; dlt::variables(registered)]).ok()
 }
 
 /// The text as operators register it. The host is a part of it.

@@ -218,7 +218,7 @@ impl Readable for DltTemplate {
             header: header?,
             dlt_template_id: dlt_template_id?,
             template_id,
-            text: text?,
+            text: text?.replace("\r\n", "\n"),
             variables: variables.unwrap_or_default(),
         })
     }

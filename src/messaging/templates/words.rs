@@ -10,8 +10,8 @@ use super::html;
 use super::language::Language;
 use super::pattern::Pattern;
 use super::placeholder::Placeholder;
-use super::registered;
 use super::template::Template;
+use crate::messaging::channels::sms::dlt;
 use crate::messaging::channels::sms::segments::{self, Measured};
 use crate::messaging::channels::whatsapp::Content;
 use crate::messaging::channels::{Channel, email, sms};
@@ -227,25 +227,29 @@ impl Telling<'_> {
         })
     }
 
+    /// Where the text is registered it is written from that; it must come out as the template's own words.
     fn sms(&self, template: &Template, text: &str) -> Result<Said, WordsError> {
-        let dlt = template.provider.dlt.as_ref();
-        if let Some(dlt) = dlt
-            && !registered::matches(&dlt.text, text)
-        {
-            return Err(WordsError::NotAsRegistered);
-        }
-        let names = dlt.map(|dlt| dlt.variables.as_slice()).unwrap_or_default();
-        let values = template.body.placeholders().filter(|p| *p != Placeholder::Host);
-        let variables = values
+        let there = template.provider.dlt.as_ref();
+        let values: Vec<String> = template
+            .body
+            .placeholders()
+            .filter(|placeholder| *placeholder != Placeholder::Host)
             .filter_map(|placeholder| self.value(placeholder))
-            .enumerate()
-            .map(|(place, value)| {
-                let name = names.get(place).cloned();
-                (name.unwrap_or_else(|| format!("VAR{}", place + 1)), value.into())
-            })
             .collect();
-        let template_id = match dlt {
-            Some(dlt) => dlt.template_id.clone(),
+        if let Some(there) = there {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            let written = dlt::render(&there.text, &values);
+            if written.ok().as_deref() != Some(text) {
+                return Err(WordsError::NotAsRegistered);
+            }
+        }
+        let names = there.map(|there| there.variables.as_slice()).unwrap_or_default();
+        let variables = values.into_iter().enumerate().map(|(place, value)| {
+            let name = names.get(place).cloned();
+            (name.unwrap_or_else(|| format!("VAR{}", place + 1)), value.into())
+        });
+        let template_id = match there {
+            Some(there) => there.template_id.clone(),
             None => Some(self.facts.kind.registered_name()),
         };
         Ok(Said::Sms {
@@ -253,8 +257,8 @@ impl Telling<'_> {
             text: sms::Text {
                 text: text.into(),
                 template_id,
-                dlt_template_id: dlt.map(|dlt| dlt.dlt_template_id.clone()),
-                variables,
+                dlt_template_id: there.map(|there| there.dlt_template_id.clone()),
+                variables: variables.collect(),
             },
         })
     }

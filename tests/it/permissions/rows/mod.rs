@@ -1,9 +1,11 @@
 //! The table: a slice has a file of rows, and a line in one of the two lists below.
 
 mod appointments;
+mod audit;
 mod auth;
 mod doctors;
 mod locations;
+mod one_time_codes;
 mod patients;
 mod platform;
 mod staff;
@@ -17,16 +19,18 @@ use super::scene::{Names, Scene};
 /// At a clinic's host.
 pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     auth::ROWS,
+    one_time_codes::ROWS,
     patients::ROWS,
     appointments::ROWS,
     staff::ROWS,
     locations::ROWS,
     doctors::ROWS,
     templates::ROWS,
+    audit::ROWS,
 ];
 
 /// At the platform's host.
-pub(super) const AT_THE_PLATFORM: &[&[Row]] = &[auth::ROWS, platform::ROWS];
+pub(super) const AT_THE_PLATFORM: &[&[Row]] = &[auth::ROWS, platform::ROWS, audit::ROWS];
 
 /// One operation of a description: who may, and what a good request to it looks like.
 #[derive(Clone, Copy)]
