@@ -256,6 +256,7 @@ pub struct PreviewView {
     pub name: String,
     pub channel: Channel,
     pub language: Language,
+    /// What it is about: an e-mail's subject.
     pub subject: String,
     pub text: String,
     /// Of e-mail alone.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::html;
+use super::{builtin, html};
 use super::language::Language;
 use super::pattern::Pattern;
 use super::placeholder::Placeholder;
@@ -26,7 +26,7 @@ const LONGEST_SUBJECT: usize = 200;
 /// A message, in words. It has no `Debug`: a code may be in it.
 pub struct Words {
     pub language: Language,
-    /// Of e-mail alone; else empty.
+    /// What it is about: an e-mail's subject, and what an inbox shows above the others.
     pub subject: String,
     /// As its reader sees it.
     pub text: SecretString,
@@ -99,14 +99,16 @@ pub(super) fn put(
     telling.all_there(&template.subject)?;
     telling.all_there(&template.body)?;
     let text = template.body.fill(|placeholder| telling.value(placeholder));
-    let (subject, said) = match channel {
-        Channel::Whatsapp => (String::new(), Said::Whatsapp(telling.content(template)?)),
-        Channel::Sms => (String::new(), telling.sms(template, &text)?),
-        Channel::Email => {
-            let subject = template.subject.fill(|placeholder| telling.value(placeholder));
-            let subject = cut_letters(&subject, LONGEST_SUBJECT).to_owned();
-            (subject.clone(), Said::Email(Box::new(telling.letter(subject, &text))))
-        }
+    let about_what = match channel {
+        Channel::Email => Some(&template.subject),
+        _ => builtin::template(facts.kind, Channel::Email, language).map(|letter| &letter.subject),
+    };
+    let subject = about_what.map(|subject| subject.fill(|placeholder| telling.value(placeholder)));
+    let subject = cut_letters(&subject.unwrap_or_default(), LONGEST_SUBJECT).to_owned();
+    let said = match channel {
+        Channel::Whatsapp => Said::Whatsapp(telling.content(template)?),
+        Channel::Sms => telling.sms(template, &text)?,
+        Channel::Email => Said::Email(Box::new(telling.letter(subject.clone(), &text))),
     };
     Ok(Words { language, subject, text: text.into(), said })
 }
