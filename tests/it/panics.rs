@@ -95,7 +95,6 @@ impl House {
             landing: boxed(make(panic_at_once)),
             health: boxed(make(panic_at_once)),
             only_clinic: None,
-            reads: Arc::default(),
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
