@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{builtin, html};
 use super::language::Language;
 use super::pattern::Pattern;
 use super::placeholder::Placeholder;
 use super::template::Template;
+use super::{builtin, html};
 use crate::messaging::channels::sms::dlt;
 use crate::messaging::channels::sms::segments::{self, Measured};
 use crate::messaging::channels::whatsapp::Content;
