@@ -31,6 +31,8 @@ use crate::locations::api::LocationsApi;
 use crate::messaging::Post;
 use crate::messaging::deliver::Deliverer;
 use crate::messaging::inbox::Inbox;
+use crate::messaging::templates::Books;
+use crate::messaging::templates::api::TemplatesApi;
 use crate::one_time_codes::api::OneTimeCodesApi;
 use crate::patients::api::PatientsApi;
 use crate::platform::Desk;
@@ -139,6 +141,7 @@ type ClinicApis = (
     DoctorsApi,
     PatientsApi,
     AppointmentsApi,
+    TemplatesApi,
     AuditApi,
 );
 
@@ -151,6 +154,7 @@ fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         DoctorsApi,
         PatientsApi,
         AppointmentsApi,
+        TemplatesApi,
         AuditApi,
     );
     OpenApiService::new(apis, "nadi: a clinic", VERSION).server("/api/v1")
@@ -182,11 +186,8 @@ impl App {
     pub async fn new(core: Core, mode: Mode) -> anyhow::Result<Self> {
         core.require_central_schema().await?;
         let settings = &core.settings;
-        let post = Arc::new(Post::new(
-            settings.smtp_url.as_ref(),
-            mode.inbox.clone(),
-            &settings.base_domain,
-        )?);
+        let post = Arc::new(Post::new(settings.smtp_url.as_ref(), mode.inbox.clone())?);
+        let books = Arc::new(Books::new(core.freshness.clone(), core.notices.clone()));
         let hinter = Hinter::start(core.central.home.clone());
         let fast_path = FastPath::default();
         let directory = Arc::new(Directory::new(
@@ -204,6 +205,7 @@ impl App {
             directory: directory.clone(),
             post,
             retention: retention.clone(),
+            books: books.clone(),
         };
         let stop_sending = CancellationToken::new();
         let worker = Worker::new(
@@ -222,7 +224,7 @@ impl App {
             sessions,
             reads: reads.clone(),
             limits: Arc::default(),
-            clinic_rooms: rooms(clinic_description(), clinic_service().into_endpoint()),
+            clinic_rooms: rooms(clinic_description(), clinic_service().into_endpoint().data(books)),
             platform_rooms: rooms(
                 platform_description(),
                 platform_service().into_endpoint().data(Arc::new(Desk {

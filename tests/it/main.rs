@@ -34,3 +34,4 @@ mod rate_limits;
 mod retention;
 mod seed;
 mod staff;
+mod templates;
