@@ -14,6 +14,7 @@ use crate::crypto::SealingKey;
 use crate::db::Tx;
 use crate::error::{FieldError, Problem};
 use crate::ids::{self, AccountId};
+use crate::tenancy::Realm;
 use crate::tenancy::pools::Conn;
 
 const NAME: &str = "idempotency-key";
@@ -65,7 +66,42 @@ impl Idempotency {
         if !self.take(tx, self.lock_key(account, key)).await? {
             return Err(in_progress());
         }
-        let kept: Option<KeptRow> = sqlx::query_as(
+        let Some(row) = self.kept(tx, account, key).await? else {
+            return Ok(Found::New(Some(Kept { request: self, account, body_sha256 })));
+        };
+        Conn::rollback(tx).await?; // nothing is to be done, and whoever asks again need not wait
+        if row.body_sha256 == body_sha256 {
+            return self.replay(account, key, row).map(Found::Done);
+        }
+        Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "this key was used for a request with another body",
+        ))
+    }
+
+    /// The first answer, if this was done before: for what could not be asked for again, because its time has come or what it
+    /// was about is gone. Everything else is [`Idempotency::begin`]'s.
+    pub async fn first_answer(
+        &self,
+        realm: &Realm,
+        account: AccountId,
+        body_sha256: [u8; 32],
+    ) -> Result<Option<Response>, Problem> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let mut conn = realm.read().await?;
+        let kept = self.kept(&mut conn, account, key).await?;
+        let same = kept.filter(|row| row.body_sha256 == body_sha256);
+        same.map(|row| self.replay(account, key, row)).transpose()
+    }
+
+    async fn kept(
+        &self,
+        conn: &mut Conn,
+        account: AccountId,
+        key: &str,
+    ) -> sqlx::Result<Option<KeptRow>> {
+        sqlx::query_as(
             "select body_sha256, status, headers, body from idempotency_keys
              where account_id = $1 and method = $2 and path = $3 and key = $4
                and created_at > now() - interval '24 hours'",
@@ -74,24 +110,14 @@ impl Idempotency {
         .bind(&self.method)
         .bind(&self.path)
         .bind(key)
-        .fetch_optional(&mut **tx)
-        .await?;
-        let Some(row) = kept else {
-            return Ok(Found::New(Some(Kept { request: self, account, body_sha256 })));
-        };
-        Conn::rollback(tx).await?; // nothing is to be done, and whoever asks again need not wait
-        match row {
-            row if row.body_sha256 == body_sha256 => {
-                let place = self.place(account, key);
-                let body = self.sealing.open(&place, &row.body).map_err(Problem::internal)?;
-                Ok(Found::Done(replay(row, body)))
-            }
-            _ => Err(Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "this key was used for a request with another body",
-            )),
-        }
+        .fetch_optional(conn)
+        .await
+    }
+
+    fn replay(&self, account: AccountId, key: &str, row: KeptRow) -> Result<Response, Problem> {
+        let place = self.place(account, key);
+        let body = self.sealing.open(&place, &row.body).map_err(Problem::internal)?;
+        Ok(replay(row, body))
     }
 
     /// Keeps others out. A refusal a moment ago lets go of its lock just after its answer, so one look is not enough.

@@ -143,7 +143,7 @@ impl ClinicsApi {
         let clinic = visible(clinic, only_owner(&who))?;
         body.accept()?;
         if_match.require(ETag(clinic.version))?;
-        let change = body.read_over(&clinic, |_, _| {})?;
+        let change = body.read_over(&clinic)?;
         let changed = store::update(&mut tx, clinic.id, &change).await?;
         let act = Act::new("clinic.changed", "clinic", clinic.id).about(clinic.id);
         audit::record(&mut tx, act.details(json!({ "slug": slug.0 }))).await?;
