@@ -157,3 +157,34 @@ pub async fn next_free(
     let next = offered.into_iter().map(|open| open.span).filter(free).take(3);
     Ok(next.map(|visit| visit.from).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn spans(most: usize) -> impl Strategy<Value = Vec<Span>> {
+        let at = |minute: i64| DateTime::from_timestamp(minute * 60, 0).unwrap();
+        let span = (0..600i64, 1..90i64)
+            .prop_map(move |(from, length)| Span::new(at(from), at(from + length)));
+        proptest::collection::vec(span, 0..most)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_touches_a_moment_is_near_as_it_passes(all in spans(40), mut moments in spans(40)) {
+            moments.sort();
+            let mut passing = Passing::new(all.clone(), |span| *span);
+
+            for moment in moments {
+                let mut near: Vec<Span> =
+                    passing.at(moment).iter().copied().filter(|near| near.overlaps(&moment)).collect();
+                let mut touching: Vec<Span> =
+                    all.iter().copied().filter(|one| one.overlaps(&moment)).collect();
+                near.sort();
+                touching.sort();
+                prop_assert_eq!(near, touching);
+            }
+        }
+    }
+}

@@ -76,13 +76,7 @@ pub struct Narrow {
 impl Narrow {
     /// The page begins after this row. Without one, before the first instant of the span.
     fn cursor(&self) -> (DateTime<Utc>, Uuid) {
-        let first = (self.within.from, Uuid::nil());
-        self.after.map_or(first, |(at, id)| first.max((at, id.0)))
-    }
-
-    /// Nothing can be in it: the page before ended beyond the span, or the span ends before it begins.
-    pub fn is_empty(&self) -> bool {
-        self.cursor().0 >= self.within.to
+        self.after.map_or((self.within.from, Uuid::nil()), |(at, id)| (at, id.0))
     }
 }
 
@@ -171,7 +165,8 @@ pub async fn of_everybody(conn: &mut Conn, narrow: &Narrow) -> sqlx::Result<Vec<
     .await
 }
 
-/// Visits that claim somebody or something beside their doctor and patient: a therapist's own.
+/// Visits that claim somebody or something beside their doctor and patient: a therapist's own. (A cursor may lie beyond the
+/// span's end: then nothing is in it, where a range that ends before it begins would be an error.)
 pub async fn claiming(
     conn: &mut Conn,
     subject: Uuid,
@@ -179,7 +174,7 @@ pub async fn claiming(
 ) -> sqlx::Result<Vec<AppointmentView>> {
     let (at, id) = narrow.cursor();
     sqlx::query_as(view!(
-        "where a.id in (select appointment_id from claims where subject_id = $1 and during && tstzrange($2, $3))
+        "where a.id in (select appointment_id from claims where subject_id = $1 and during && tstzrange(least($2, $3), $3))
            and lower(a.during) >= $2 and (lower(a.during), a.id) > ($2, $4)
            and ($5::uuid is null or a.doctor_id = $5) and ($6::uuid is null or a.patient_id = $6)
            and ($7::uuid is null or a.location_id = $7) and ($8::text is null or a.status = $8)

@@ -213,7 +213,7 @@ mod tests {
         let open = open_stretches(&[evening], &[], day("2026-11-23"));
         let slots: Vec<_> = open
             .iter()
-            .flat_map(|open| starts_within(open, TimeDelta::minutes(15)))
+            .flat_map(|open| starts_within(open, TimeDelta::minutes(15), TimeDelta::minutes(15)))
             .map(|slot| time::show(slot.to))
             .collect();
 
