@@ -179,7 +179,7 @@ impl DoctorsApi {
         let language = account.language.clone();
         let owner = Change { full_name, email: email.or(account.email.clone()), phone, language };
         let now = clinic.clock.now();
-        staff::change_account(&mut tx, &account, &owner, account.role, now).await?;
+        staff::change_account(&mut tx, &clinic, &account, &owner, account.role, now).await?;
         let profile = Profile::from(profile);
         store::update(&mut tx, id.0, &profile).await?;
         let changed = before.profile.changes_to(&profile);

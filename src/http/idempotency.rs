@@ -22,6 +22,7 @@ const NAME: &str = "idempotency-key";
 /// The key of a request, if it has one.
 pub struct Idempotency {
     key: Option<String>,
+    fault: Option<FieldError>,
     /// An answer may hold what is shown only once, so it is kept sealed.
     sealing: SealingKey,
     method: String,
@@ -52,6 +53,18 @@ struct KeptRow {
 }
 
 impl Idempotency {
+    /// What the key of an operation without a body is bound to. Nothing reads a body there that would tell what is wrong with the
+    /// key, so it is told here.
+    ///
+    /// # Errors
+    /// `422` for a key that is none.
+    pub fn no_body(&self) -> Result<[u8; 32], Problem> {
+        match &self.fault {
+            Some(fault) => Err(Problem::invalid(vec![fault.clone()])),
+            None => Ok(crate::crypto::sha256(b"")),
+        }
+    }
+
     /// Looks whether this was done before, and keeps others out while it is being done.
     ///
     /// # Errors
@@ -254,7 +267,8 @@ pub fn fault(request: &Request) -> Option<FieldError> {
 impl<'a> FromRequest<'a> for Idempotency {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
         Ok(Self {
-            key: key_of(request).unwrap_or_default(), // a bad one is refused with the body
+            key: key_of(request).unwrap_or_default(), // a bad one is refused with the body, if there is one
+            fault: fault(request),
             sealing: Context::of(request).realm.keys.fields.clone(),
             method: request.method().to_string(),
             path: request.original_uri().path().to_owned(),

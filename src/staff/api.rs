@@ -2,7 +2,9 @@
 
 use poem_openapi::{Object, OpenApi};
 
-use super::account::{Change, Invited, NewAccount, StaffError, change_account, create_account};
+use super::account::{
+    Change, Invited, NewAccount, StaffError, change_account, create_account, invite_again,
+};
 use super::model::{
     AccountStatus, AccountView, InvitedView, MeRequest, NewUser, StaffRole, StatusRequest,
     UserRequest,
@@ -140,7 +142,7 @@ impl StaffApi {
         let MeRequest { full_name, phone, language } = body.read_over_keeping(&before, kept)?;
         let own = Change { full_name, email: before.email.clone(), phone, language };
         let now = clinic.clock.now();
-        let after = change_account(&mut tx, &before, &own, before.role, now).await?;
+        let after = change_account(&mut tx, &clinic, &before, &own, before.role, now).await?;
         tx.commit().await?;
         caller.sessions.changed(&clinic.realm).await;
         Ok(Stored { etag: ETag(after.version), view: after })
@@ -184,10 +186,33 @@ impl StaffApi {
             refuse_oneself(&who, id.0, "somebody else has to change your role")?;
         }
         let owner = Change { full_name, email: Some(email), phone, language };
-        let after = change_account(&mut tx, &before, &owner, role, clinic.clock.now()).await?;
+        let after =
+            change_account(&mut tx, &clinic, &before, &owner, role, clinic.clock.now()).await?;
         tx.commit().await?;
         caller.sessions.changed(&clinic.realm).await;
         Ok(Stored { etag: ETag(after.version), view: after })
+    }
+
+    /// Send somebody the link to set a password again
+    ///
+    /// Links from before are void. An account that has a password, or is not active, has nothing to set: `409 conflict`. The link
+    /// goes as with `POST /users`.
+    #[oai(path = "/users/:id/invitation", method = "post", operation_id = "inviteUserAgain")]
+    async fn invite_again(
+        &self,
+        who: May<WriteStaff>,
+        clinic: Here,
+        id: Path<AccountId>,
+        key: Idempotency,
+    ) -> Result<Replayable<Payload<InvitedView>>, Problem> {
+        let mut tx = begin_over(&clinic, &who, id.0).await?;
+        let user = staff_only(store::lock(&mut tx, id.0).await?)?;
+        let kept = match key.begin(&mut tx, who.account, key.no_body()?).await? {
+            Found::Done(response) => return Ok(Replayable::Replayed(response)),
+            Found::New(kept) => kept,
+        };
+        let Invited { user, set_password_url } = invite_again(&mut tx, &clinic, user).await?;
+        Replayable::commit(tx, kept, Payload(InvitedView { user, set_password_url })).await
     }
 
     /// Suspend, ban, or let in again
