@@ -112,8 +112,8 @@ impl Readable for ProfileRequest {
         Some(Self {
             registration_number: fields.optional("registration_number", fields::line(0, 100)),
             qualification: fields.optional("qualification", fields::line(0, 200)),
-            specialties: fields.list("specialties", 20, fields::line(1, 100)),
-            languages: fields.list("languages", 20, fields::language),
+            specialties: fields.list("specialties", 20, fields::line(1, 100)).unwrap_or_default(),
+            languages: fields.list("languages", 20, fields::language).unwrap_or_default(),
             fee: fields.optional_object("fee"),
             slot_minutes: fields.optional("slot_minutes", fields::integer(5, 240)),
             capacity: fields.optional("capacity", fields::integer(1, 50)),

@@ -89,7 +89,7 @@ impl Readable for PatientRequest {
             full_name: String::new(),
             phone: fields.optional("phone", fields::phone(&country)),
             email: fields.optional("email", fields::email),
-            date_of_birth: born(fields),
+            date_of_birth: fields.optional("date_of_birth", fields::born(fields.today())),
             gender: fields.optional("gender", fields::choice),
             language: fields.optional("language", fields::language),
             address: fields.optional("address", fields::prose(500)),
@@ -97,15 +97,6 @@ impl Readable for PatientRequest {
         };
         Some(Self { full_name: full_name?, ..patient })
     }
-}
-
-/// Nobody is born tomorrow.
-fn born(fields: &mut Fields) -> Option<NaiveDate> {
-    let born = fields.optional("date_of_birth", fields::date);
-    if born.is_some_and(|born| born > fields.today()) {
-        fields.fault("date_of_birth", "in_the_future", "a date that has been");
-    }
-    born
 }
 
 /// What somebody types into the search box.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 pub use contact::{email, language, phone};
 pub use plain::{boolean, choice, id, integer};
 pub use text::{line, prose, verbatim};
-pub use time::{date, instant, time_of_day, time_zone};
+pub use time::{born, date, instant, time_of_day, time_zone};
 
 use crate::error::FieldError;
 
@@ -203,23 +203,25 @@ impl Fields {
     /// Takes a list of objects; missing or null is an empty list.
     pub fn objects<T: Readable>(&mut self, name: &str, at_most: usize) -> Vec<T> {
         self.entries(name, at_most, "expected a list of objects")
+            .unwrap_or_default()
             .into_iter()
             .enumerate()
             .filter_map(|(index, item)| self.nested(&format!("{name}/{index}"), item, T::read))
             .collect()
     }
 
-    /// Takes a list, each entry by the same parser; missing or null is an empty list. Each bad entry is named.
-    pub fn list<T>(&mut self, name: &str, at_most: usize, parse: impl Parser<T>) -> Vec<T> {
-        let entries = self.entries(name, at_most, "expected a list");
-        let mut good = Vec::with_capacity(entries.len());
+    /// Takes a list that may be missing or null, each entry by the same parser. Each bad entry is named.
+    pub fn list<T>(&mut self, name: &str, at_most: usize, parse: impl Parser<T>) -> Option<Vec<T>> {
+        let entries = self.entries(name, at_most, "expected a list")?;
+        let all = entries.len();
+        let mut good = Vec::with_capacity(all);
         for (index, entry) in entries.into_iter().enumerate() {
             match parse(entry) {
                 Ok(entry) => good.push(entry),
                 Err(Fault(code, words)) => self.fault_at(&format!("{name}/{index}"), code, words),
             }
         }
-        good
+        (good.len() == all).then_some(good)
     }
 
     /// Says whether the caller sent this field at all, null included.
@@ -249,16 +251,18 @@ impl Fields {
         self.values.remove(name).filter(|value| !value.is_null())
     }
 
-    fn entries(&mut self, name: &str, at_most: usize, expected: &'static str) -> Vec<Value> {
-        match self.take(name) {
-            None => return Vec::new(),
-            Some(Value::Array(entries)) if entries.len() <= at_most => return entries,
-            Some(Value::Array(_)) => {
-                self.fault(name, "too_long", format!("at most {at_most} entries"));
-            }
-            Some(_) => self.fault(name, "wrong_type", expected),
+    fn entries(
+        &mut self,
+        name: &str,
+        at_most: usize,
+        expected: &'static str,
+    ) -> Option<Vec<Value>> {
+        match self.take(name)? {
+            Value::Array(entries) if entries.len() <= at_most => return Some(entries),
+            Value::Array(_) => self.fault(name, "too_long", format!("at most {at_most} entries")),
+            _ => self.fault(name, "wrong_type", expected),
         }
-        Vec::new()
+        None
     }
 
     fn parsed<T>(&mut self, name: &str, value: Value, parse: impl Parser<T>) -> Option<T> {
