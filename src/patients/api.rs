@@ -183,7 +183,7 @@ impl PatientsApi {
         if_match: IfMatch,
     ) -> Result<Done, Problem> {
         // With the patient's lock no booking slips in between what is read here and what is written.
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(before.version))?;
         if store::has_coming_appointments(&mut tx, id.0).await? {
