@@ -8,7 +8,7 @@ use super::{Outcome, core, output};
 use crate::app::Core;
 use crate::audit::Actor;
 use crate::auth::links;
-use crate::http::fields::{Fields, Readable};
+use crate::http::fields::{Fields, Frame, Readable};
 use crate::platform;
 use crate::platform::model::{ClinicRequest, ClinicStatus, ClinicView};
 use crate::tenancy::wakeups;
@@ -106,7 +106,9 @@ impl Create {
             "language": self.language, "country": self.country,
             "admin": { "full_name": self.admin_name, "email": self.admin_email },
         });
-        let mut fields = Fields::of_body(asked.as_object().cloned().unwrap_or_default());
+        let frame =
+            Frame { now: core.clock.now(), zone: chrono_tz::Tz::UTC, country: String::new() };
+        let mut fields = Fields::of_body(asked.as_object().cloned().unwrap_or_default(), frame);
         let request = ClinicRequest::read(&mut fields);
         let faults = fields.finish();
         let Some(request) = request.filter(|_| faults.is_empty()) else {
