@@ -96,7 +96,7 @@ impl TemplatesApi {
         let before = before.ok_or_else(Problem::not_found)?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
-        let draft = Draft::from(body.read_over(&before, |_, _| {})?);
+        let draft = Draft::from(body.read_over(&before)?);
         checked(&clinic, &mut tx, key, &draft).await?;
         let row = store::put(&mut tx, key, &draft.subject, &draft.body, &draft.provider).await?;
         let changed = [

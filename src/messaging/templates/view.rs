@@ -195,7 +195,7 @@ impl Readable for WhatsappTemplate {
             fields.required("name", word(1, 512, is_name, "lower case letters, digits and _"));
         let is_language = |c: char| c.is_ascii_alphabetic() || c == '_';
         let language = fields.required("language", word(2, 6, is_language, "as en, en_US or hi"));
-        let parameters = fields.optional("parameters", fields::list(30, fields::line(1, 40)));
+        let parameters = fields.list("parameters", 30, fields::line(1, 40));
         Some(Self { name: name?, language: language?, parameters: parameters.unwrap_or_default() })
     }
 }
@@ -212,7 +212,7 @@ impl Readable for DltTemplate {
         let template_id =
             fields.optional("template_id", word(1, 64, is_id, "an id without spaces"));
         let text = fields.required("text", fields::prose(2000));
-        let variables = fields.optional("variables", fields::list(30, variable));
+        let variables = fields.list("variables", 30, variable);
         Some(Self {
             pe_id: pe_id?,
             header: header?,
