@@ -19,6 +19,8 @@ const IMPERSONAL: &[&str] = &[
     "listSlots",
     "listClinics",
     "getClinic",
+    "listTemplates",
+    "getTemplate",
 ];
 
 /// What is asked for, by the path's parameters, and the action of its row.
