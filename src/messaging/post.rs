@@ -6,9 +6,9 @@ use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 use secrecy::SecretString;
 
+use super::channels::smtp::MailServer;
 use super::inbox::{Inbox, Item};
 use super::letter::Letter;
-use super::smtp::MailServer;
 use crate::config::SettingError;
 use crate::ids::MessageId;
 use crate::outbox::Attempt;

@@ -3,19 +3,26 @@
 //! that of the next letter, and letters that the server refused counted as delivered.)
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lettre::Message;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::{Address, Message};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
+mod answers;
+
+use answers::{Stage, judged};
+
+use super::{Accepted, ErrorClass, Failure, Outcome, Reached};
 use crate::config::SettingError;
 use crate::outbox::Attempt;
 
@@ -85,18 +92,40 @@ impl MailServer {
         Ok(Self { host, port, security, credentials, hello, kept: Mutex::default() })
     }
 
-    /// Hands a letter over. Dropped before its end, it leaves no connection behind.
+    /// Hands a letter over, within the usual time.
     pub async fn send(&self, letter: &Message) -> Attempt {
-        let call = timeout(DEADLINE, async {
-            // That the server lets us in says nothing about the letter: what fails here is tried again.
-            let mut connection = self.connection().await.map_err(again)?;
-            connection.send(letter.envelope(), &letter.formatted()).await.map_err(judged)?;
+        match self.hand_over(letter, DEADLINE).await {
+            Ok(accepted) => Attempt::Accepted { provider_id: accepted.provider_id },
+            // A person may mend the account: the letter waits for it.
+            Err(failure) if failure.class.tries_again() || failure.class == ErrorClass::Account => {
+                Attempt::Retry { error: failure.to_string() }
+            }
+            Err(failure) => Attempt::Refused { error: failure.to_string() },
+        }
+    }
+
+    /// Hands a letter over. Dropped before its end, it leaves no connection behind.
+    ///
+    /// # Errors
+    /// Why it was not taken, and of which class that is.
+    pub async fn hand_over(&self, letter: &Message, time_left: Duration) -> Outcome {
+        // How far it came, for the case that time runs out.
+        let letter_is_out = AtomicBool::new(false);
+        let call = timeout(DEADLINE.min(time_left), async {
+            let mut connection = self.connection().await?;
+            speak(&mut connection, letter, &letter_is_out).await?;
             self.keep(connection);
-            Ok(Attempt::Accepted { provider_id: None })
+            Ok(Accepted { provider_id: None, http: None, recipient_id: None })
         });
         match call.await {
-            Ok(Ok(attempt) | Err(attempt)) => attempt,
-            Err(_) => Attempt::Retry { error: "the mail server took too long".into() },
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let reached = match letter_is_out.load(Ordering::Relaxed) {
+                    true => Reached::Perhaps,
+                    false => Reached::Nothing,
+                };
+                Err(Failure::wire(reached, "too_slow", "the mail server took too long"))
+            }
         }
     }
 
@@ -110,13 +139,13 @@ impl MailServer {
                 self.keep(connection);
                 Ok(())
             }
-            Ok(Err(error)) => Err(in_words(&error)),
+            Ok(Err(failure)) => Err(failure.to_string()),
             Err(_) => Err("it takes too long to answer".into()),
         }
     }
 
     /// One that answers: from those kept, else a new one.
-    async fn connection(&self) -> Result<AsyncSmtpConnection, Error> {
+    async fn connection(&self) -> Result<AsyncSmtpConnection, Failure> {
         loop {
             let Some(mut kept) = self.kept().pop() else { return self.connect().await };
             if kept.since.elapsed() < KEPT_FOR && kept.connection.test_connected().await {
@@ -125,8 +154,9 @@ impl MailServer {
         }
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
-        let parameters = || TlsParameters::new(self.host.clone());
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
+        let on = |stage| move |error: Error| judged(stage, &error);
+        let parameters = || TlsParameters::new(self.host.clone()).map_err(on(Stage::Hello));
         let tls = (self.security == Security::Tls).then(parameters).transpose()?;
         let server = (self.host.as_str(), self.port);
         let connecting = AsyncSmtpConnection::connect_tokio1(
@@ -136,12 +166,14 @@ impl MailServer {
             tls,
             None,
         );
-        let mut connection = connecting.await?;
+        let mut connection = connecting.await.map_err(on(Stage::Hello))?;
         if self.security == Security::StartTls {
-            connection.starttls(parameters()?, &self.hello).await?;
+            let starting = connection.starttls(parameters()?, &self.hello);
+            starting.await.map_err(on(Stage::Hello))?;
         }
         if let Some(credentials) = &self.credentials {
-            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+            let signing_in = connection.auth(DEFAULT_MECHANISMS, credentials);
+            signing_in.await.map_err(on(Stage::SignIn))?;
         }
         Ok(connection)
     }
@@ -160,24 +192,40 @@ impl MailServer {
     }
 }
 
-/// 5yz about a letter is for good; all else may work later.
-fn judged(error: Error) -> Attempt {
-    match error.is_permanent() {
-        true => Attempt::Refused { error: in_words(&error) },
-        false => again(error),
+/// Gives one letter over a connection, step by step.
+async fn speak(
+    connection: &mut AsyncSmtpConnection,
+    letter: &Message,
+    letter_is_out: &AtomicBool,
+) -> Result<(), Failure> {
+    let on = |stage| move |error: Error| judged(stage, &error);
+    let envelope = letter.envelope();
+    let bytes = letter.formatted();
+    let mut options = Vec::new();
+    let beyond_ascii = |address: &Address| !AsRef::<str>::as_ref(address).is_ascii();
+    if envelope.from().into_iter().chain(envelope.to()).any(beyond_ascii) {
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            let says = "the mail server takes no addresses beyond ASCII";
+            return Err(Failure::answered(ErrorClass::Recipient, None, None, says));
+        }
+        options.push(MailParameter::SmtpUtfEight);
     }
-}
-
-fn again(error: Error) -> Attempt {
-    Attempt::Retry { error: in_words(&error) }
-}
-
-/// With its cause, which the library's own words leave out.
-fn in_words(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+    if !bytes.is_ascii() {
+        if !connection.server_info().supports_feature(Extension::EightBitMime) {
+            return Err(Failure::ours("8bit", "the mail server takes no letters beyond ASCII"));
+        }
+        options.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
+    let mail = Mail::new(envelope.from().cloned(), options);
+    connection.command(mail).await.map_err(on(Stage::Sender))?;
+    for to in envelope.to() {
+        let rcpt = Rcpt::new(to.clone(), Vec::new());
+        connection.command(rcpt).await.map_err(on(Stage::Recipient))?;
+    }
+    connection.command(Data).await.map_err(on(Stage::Letter))?;
+    letter_is_out.store(true, Ordering::Relaxed);
+    connection.message(&bytes).await.map_err(on(Stage::Verdict))?;
+    Ok(())
 }
 
 fn decoded(text: &str) -> Result<String, SettingError> {
