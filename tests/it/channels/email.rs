@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nadi::messaging::MailServer;
 use nadi::messaging::channels::email::{File, Letter, Unsubscribe, compose, send};
+use nadi::messaging::channels::guard::AllowList;
 use nadi::messaging::channels::{ErrorClass, ErrorClass::*, Failure, Outgoing, Reached, Shun};
 use secrecy::SecretString;
 
@@ -92,6 +93,24 @@ async fn only_what_breaks_off_after_the_letter_is_ambiguous() {
     let down = SmtpServer::down();
     let refused = send(&mail_server(&down, ""), &letter).await.unwrap_err();
     assert_eq!((refused.class, refused.reached), (ErrorClass::Transient, Reached::Nothing));
+}
+
+#[tokio::test]
+async fn a_clinics_mail_server_is_not_inside_unless_the_platform_says_so() {
+    let server = SmtpServer::up();
+    let url = SecretString::from(format!("smtp://{}", server.address));
+    for (list, admitted) in [(vec![], false), (vec!["127.0.0.1"], true)] {
+        let allowed = AllowList::new(list).unwrap().into();
+        let mail_server = MailServer::of_clinic(&url, allowed).unwrap();
+
+        let outcome = send(&mail_server, &letter()).await;
+
+        assert_eq!(outcome.is_ok(), admitted);
+        if let Err(failure) = outcome {
+            assert_eq!((failure.class, failure.reached), (Account, Reached::Nothing));
+        }
+    }
+    assert_eq!(server.seen(), 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nadi::ids::ClinicId;
-use nadi::messaging::channels::breaker::{Breakers, Closed, Key};
+use nadi::messaging::channels::breaker::Closed;
+use nadi::messaging::channels::breakers::{Breakers, Key};
 use nadi::messaging::channels::http::Limits;
 use nadi::messaging::channels::{ErrorClass, Lane, Reached};
 use tokio::task::JoinSet;
@@ -47,6 +48,7 @@ async fn one_clinics_hanging_calls_leave_room_for_another_and_for_its_own_codes(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_finds_no_place_is_no_failure_of_the_provider() {
     let meta = WhatsappServer::start().await;
+    meta.knows_code_template("nadi_otp", "hi");
     meta.play_on("", Fault::Hang);
     let limits = Limits { calls_for_each_clinic: 1, ..Limits::default() };
     let http = Arc::new(http_with(limits));

@@ -93,7 +93,7 @@ impl Webhook {
     /// A quick reply under a template of ours.
     pub fn button(phone_number_id: &str, from: &str, context_id: &str, payload: &str) -> Self {
         let message = json!({
-            "from": from, "id": format!("wamid.in.{payload}"), "timestamp": "1795000000",
+            "from": from, "id": format!("wamid.in.{}", uuid::Uuid::new_v4()), "timestamp": "1795000000",
             "type": "button", "button": { "payload": payload, "text": "हाँ" },
             "context": { "from": "919000000001", "id": context_id },
         });
@@ -103,7 +103,7 @@ impl Webhook {
     /// Free text.
     pub fn text(phone_number_id: &str, from: &str, text: &str) -> Self {
         let message = json!({
-            "from": from, "id": format!("wamid.in.text.{from}"), "timestamp": "1795000000",
+            "from": from, "id": format!("wamid.in.{}", uuid::Uuid::new_v4()), "timestamp": "1795000000",
             "type": "text", "text": { "body": text },
         });
         Self::whatsapp(phone_number_id, &[json!({ "messages": [message] })])
