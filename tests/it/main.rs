@@ -7,6 +7,7 @@ mod support;
 mod appointments;
 mod auth;
 mod budget;
+mod channels;
 mod cli;
 mod demo;
 mod doctors;

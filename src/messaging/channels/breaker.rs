@@ -1,15 +1,12 @@
-//! Breakers: an account or a host that keeps failing is left alone for a while, then tried with one call. Only transport
+//! A breaker: an account or a host that keeps failing is left alone for a while, then tried with one call. Only transport
 //! errors, timeouts and 5xx count; a refusal is an answer. An account that is itself refused stays shut until its settings
 //! change, which gives it another key.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Failure, Outcome, Reached};
-use crate::ids::ClinicId;
 
 const IN_A_ROW: u32 = 5;
 const SLICES: usize = 6;
@@ -178,121 +175,14 @@ impl Breaker {
         &mut self.slices[0]
     }
 
+    /// How much it would be missed.
+    pub(super) fn worth(&self) -> (bool, Instant) {
+        (self.state != State::Closed, self.touched)
+    }
+
     /// Whether forgetting it would change nothing for long.
-    fn is_idle(&self, now: Instant) -> bool {
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
         self.state == State::Closed && now.duration_since(self.touched) >= SLICE * SLICES as u32
-    }
-}
-
-/// Whose breaker it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Key {
-    /// A clinic's account with a provider, under its settings of that version.
-    Account { clinic_id: ClinicId, provider: &'static str, settings_version: i64 },
-    /// A provider's host, for all clinics. An account that is refused says nothing about it.
-    Host(String),
-}
-
-/// The breakers of one process, so many at most: those idle for long go first, then those least used.
-pub struct Breakers {
-    kept: Mutex<HashMap<Key, Breaker>>,
-    most: usize,
-}
-
-/// A call let through by one breaker or several. Dropped without a word, it was as if never made.
-#[must_use = "a call's verdict is told by `end`"]
-pub struct Pass {
-    breakers: Arc<Breakers>,
-    through: Vec<(Key, u64)>,
-}
-
-impl Breakers {
-    pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), most: most.max(1) })
-    }
-
-    /// Lets a call through all of these, or none.
-    ///
-    /// # Errors
-    /// The first that is open.
-    pub fn enter(
-        self: &Arc<Self>,
-        keys: impl IntoIterator<Item = Key>,
-        now: Instant,
-    ) -> Result<Pass, Closed> {
-        let mut pass = Pass { breakers: self.clone(), through: Vec::new() };
-        for key in keys {
-            let entered = self.of(&mut self.kept(), &key, now).enter(now);
-            match entered {
-                Ok(generation) => pass.through.push((key, generation)),
-                Err(closed) => return Err(closed), // what was entered is given back with the pass
-            }
-        }
-        Ok(pass)
-    }
-
-    /// Whether a call would be let through, without making one.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn peek(&self, key: &Key, now: Instant) -> Result<(), Closed> {
-        match self.kept().get(key) {
-            Some(breaker) => breaker.clone().enter(now).map(drop),
-            None => Ok(()),
-        }
-    }
-
-    fn of<'a>(
-        &self,
-        kept: &'a mut HashMap<Key, Breaker>,
-        key: &Key,
-        now: Instant,
-    ) -> &'a mut Breaker {
-        if kept.len() >= self.most && !kept.contains_key(key) {
-            kept.retain(|_, breaker| !breaker.is_idle(now));
-            if kept.len() >= self.most
-                && let Some(oldest) = oldest(kept)
-            {
-                kept.remove(&oldest);
-            }
-        }
-        kept.entry(key.clone()).or_insert_with(|| Breaker::new(now))
-    }
-
-    fn kept(&self) -> MutexGuard<'_, HashMap<Key, Breaker>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The least used, of those closed if there are any.
-fn oldest(kept: &HashMap<Key, Breaker>) -> Option<Key> {
-    let rank = |breaker: &Breaker| (breaker.state != State::Closed, breaker.touched);
-    kept.iter().min_by_key(|(_, breaker)| rank(breaker)).map(|(key, _)| key.clone())
-}
-
-impl Pass {
-    /// What the call said.
-    pub fn end(mut self, outcome: &Outcome, now: Instant) {
-        self.tell(Verdict::of(outcome), now);
-    }
-
-    fn tell(&mut self, verdict: Verdict, now: Instant) {
-        let mut kept = self.breakers.kept();
-        for (key, generation) in std::mem::take(&mut self.through) {
-            let verdict = match (&key, verdict) {
-                (Key::Host(_), Verdict::Refused) => Verdict::Alive,
-                _ => verdict,
-            };
-            if let Some(breaker) = kept.get_mut(&key) {
-                breaker.note(generation, verdict, now);
-            }
-        }
-    }
-}
-
-impl Drop for Pass {
-    fn drop(&mut self) {
-        self.tell(Verdict::Nothing, Instant::now());
     }
 }
 
@@ -379,60 +269,6 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_account_stays_shut_until_its_settings_change() {
-        let now = Instant::now();
-        let breakers = Breakers::new(8);
-        let clinic_id = ClinicId::new();
-        let account =
-            |settings_version| Key::Account { clinic_id, provider: "whatsapp", settings_version };
-        let host = Key::Host("graph.example".into());
-        let pass = breakers.enter([account(1), host.clone()], now).unwrap();
-        let refusal = Failure::answered(ErrorClass::Account, Some("190".into()), Some(401), "no");
-        pass.end(&Err(refusal), now);
-
-        let much_later = now + seconds(1_000_000);
-        assert_eq!(breakers.peek(&account(1), much_later), Err(Closed::UntilSettingsChange));
-        assert_eq!(breakers.peek(&account(2), now), Ok(()));
-        assert_eq!(breakers.peek(&host, now), Ok(()), "other clinics go on");
-    }
-
-    #[test]
-    fn a_probe_that_is_dropped_leaves_room_for_the_next() {
-        let now = Instant::now();
-        let breakers = Breakers::new(8);
-        let key = Key::Host("a".into());
-        let down = || Err(Failure::wire(Reached::Nothing, "connect", "down"));
-        for _ in 0..5 {
-            breakers.enter([key.clone()], now).unwrap().end(&down(), now);
-        }
-        let later = now + seconds(15);
-        let probe = breakers.enter([key.clone()], later).unwrap();
-        assert!(breakers.peek(&key, later).is_err());
-        drop(probe);
-
-        assert!(breakers.enter([key], later).is_ok());
-    }
-
-    #[test]
-    fn an_open_one_gives_back_the_probe_of_another() {
-        let now = Instant::now();
-        let breakers = Breakers::new(8);
-        let (a, b) = (Key::Host("a".into()), Key::Host("b".into()));
-        let down = || Err(Failure::wire(Reached::Nothing, "connect", "down"));
-        for key in [&a, &b] {
-            for _ in 0..5 {
-                breakers.enter([key.clone()], now).unwrap().end(&down(), now);
-            }
-        }
-        let later = now + seconds(15);
-        let held = breakers.enter([b.clone()], later).unwrap();
-
-        assert!(breakers.enter([a.clone(), b], later).is_err());
-        assert!(breakers.enter([a], later).is_ok());
-        drop(held);
-    }
-
-    #[test]
     fn what_counts_is_the_wire_and_5xx() {
         let answered = |class, http| Failure::answered(class, None, Some(http), "x");
         let wire = |reached| Failure::wire(reached, "x", "x");
@@ -477,17 +313,6 @@ mod tests {
                 }
             }
             prop_assert!(breaker.enter(now + LONGEST_REST).is_ok());
-        }
-
-        #[test]
-        fn they_are_so_many_at_most(hosts in prop::collection::vec(0u16..500, 1..300)) {
-            let now = Instant::now();
-            let breakers = Breakers::new(16);
-            for host in hosts {
-                let pass = breakers.enter([Key::Host(host.to_string())], now).unwrap();
-                pass.end(&Err(Failure::answered(ErrorClass::Recipient, None, Some(400), "x")), now);
-                prop_assert!(breakers.kept().len() <= 16);
-            }
         }
     }
 }

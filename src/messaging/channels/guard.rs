@@ -7,11 +7,18 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// What the platform allows: host names, and addresses or networks (`10.1.0.0/16`) where private ones are meant.
+/// What the platform allows: host names, `http://` and a host name where nothing better is spoken there, and addresses or
+/// networks (`10.1.0.0/16`) where private ones are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowList {
-    hosts: Vec<String>,
+    hosts: Vec<Listed>,
     networks: Vec<Network>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listed {
+    name: String,
+    in_the_clear: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +52,12 @@ impl AllowList {
                 list.networks.push(network);
                 continue;
             }
-            match Host::parse(entry) {
-                Ok(Host::Domain(name)) => list.hosts.push(name),
+            let (name, in_the_clear) = match entry.strip_prefix("http://") {
+                Some(name) => (name, true),
+                None => (entry, false),
+            };
+            match Host::parse(name) {
+                Ok(Host::Domain(name)) => list.hosts.push(Listed { name, in_the_clear }),
                 _ => return Err(entry.to_owned()),
             }
         }
@@ -61,30 +72,23 @@ impl AllowList {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Barred::UserInfo);
         }
-        let named = match url.host() {
+        let address = match url.host() {
             Some(Host::Domain(name)) => {
-                if !self.hosts.iter().any(|host| host == name.trim_end_matches('.')) {
-                    return Err(Barred::Host);
-                }
-                None
+                let name = name.trim_end_matches('.');
+                let listed = self.hosts.iter().filter(|host| host.name == name);
+                let in_the_clear = listed.map(|host| host.in_the_clear).max();
+                let in_the_clear = in_the_clear.ok_or(Barred::Host)?;
+                return speaks(url.scheme(), in_the_clear);
             }
-            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
-            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address),
             None => return Err(Barred::Host),
         };
-        match named {
-            // An address has no name to be listed by, so it must be listed itself.
-            Some(address) if !self.lists(address) => {
-                return Err(if is_public(address) { Barred::Host } else { Barred::Private });
-            }
-            _ => {}
-        }
-        match url.scheme() {
-            "https" => Ok(()),
-            // In the clear only where the platform says that this network is its own.
-            "http" if named.is_some() || !self.networks.is_empty() => Ok(()),
-            "http" => Err(Barred::InTheClear),
-            _ => Err(Barred::Scheme),
+        match self.lists(address) {
+            // Whoever lists an address knows the way to it.
+            true => speaks(url.scheme(), true),
+            false if is_public(address) => Err(Barred::Host),
+            false => Err(Barred::Private),
         }
     }
 
@@ -96,6 +100,15 @@ impl AllowList {
     fn lists(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.networks.iter().any(|network| network.holds(address))
+    }
+}
+
+fn speaks(scheme: &str, in_the_clear: bool) -> Result<(), Barred> {
+    match scheme {
+        "https" => Ok(()),
+        "http" if in_the_clear => Ok(()),
+        "http" => Err(Barred::InTheClear),
+        _ => Err(Barred::Scheme),
     }
 }
 
@@ -162,20 +175,36 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 /// Resolves names, and gives the connector only addresses that the list admits.
 pub(super) struct GuardedNames(pub Arc<AllowList>);
 
+/// Why a name gives no address.
 #[derive(Debug, thiserror::Error)]
-#[error("the name stands for an address inside the platform's own network")]
-pub(super) struct PointsInside;
+pub(super) enum Unusable {
+    #[error("the name stands for an address inside the platform's own network")]
+    PointsInside,
+    #[error(transparent)]
+    Unknown(#[from] std::io::Error),
+}
+
+impl AllowList {
+    /// The addresses of a name, if none of them is inside: one bad address bars it, for an attacker's answer would mix
+    /// good ones in.
+    pub(super) async fn addresses(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, Unusable> {
+        let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+        match found.iter().all(|address| self.admits(address.ip())) {
+            true => Ok(found),
+            false => Err(Unusable::PointsInside),
+        }
+    }
+}
 
 impl Resolve for GuardedNames {
     fn resolve(&self, name: Name) -> Resolving {
         let list = self.0.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<SocketAddr> = found.collect();
-            // One bad address bars the name: an attacker's answer would mix good ones in.
-            if found.iter().any(|address| !list.admits(address.ip())) {
-                return Err(PointsInside.into());
-            }
+            let found = list.addresses(name.as_str(), 0).await?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
@@ -234,6 +263,12 @@ mod tests {
         assert_eq!(check(&sms, "https://sms.example/send"), Ok(()));
         assert_eq!(check(&sms, "https://SMS.example./send"), Ok(()));
         assert_eq!(check(&sms, "http://sms.example/send"), Err(Barred::InTheClear));
+        assert_eq!(
+            check(&["10.1.0.0/16", "sms.example"], "http://sms.example/"),
+            Err(Barred::InTheClear)
+        );
+        assert_eq!(check(&["http://sms.example"], "http://sms.example/send"), Ok(()));
+        assert_eq!(check(&["http://sms.example"], "https://sms.example/send"), Ok(()));
         assert_eq!(check(&sms, "https://evil.example/"), Err(Barred::Host));
         assert_eq!(check(&sms, "https://sms.example.evil.example/"), Err(Barred::Host));
         assert_eq!(check(&sms, "https://key@sms.example/"), Err(Barred::UserInfo));
@@ -257,6 +292,19 @@ mod tests {
         assert!(list.admits("::ffff:10.1.0.9".parse().unwrap()));
         assert!(list.admits("::1".parse().unwrap()));
         assert!(!list.admits("10.2.0.1".parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_points_inside_gives_no_address() {
+        for (list, admitted) in [(vec![], false), (vec!["127.0.0.0/8", "::1"], true)] {
+            let list = Arc::new(AllowList::new(list).unwrap());
+            let names = GuardedNames(list.clone());
+
+            let resolved = names.resolve("localhost".parse().unwrap()).await;
+
+            assert_eq!(resolved.is_ok(), admitted);
+            assert_eq!(list.addresses("localhost", 25).await.is_ok(), admitted);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::guard::{AllowList, Barred, GuardedNames, PointsInside};
+use super::guard::{AllowList, Barred, GuardedNames, Unusable};
 use super::lanes::Lanes;
 use super::{ErrorClass, Failure, Lane, Reached, backoff};
 use crate::ids::ClinicId;
@@ -237,7 +237,7 @@ pub(super) fn secret_value(value: &str) -> Result<HeaderValue, Failure> {
     Ok(value)
 }
 
-fn barred(why: Barred) -> Failure {
+pub(super) fn barred(why: Barred) -> Failure {
     Failure {
         code: Some("barred".into()),
         ..Failure::new(ErrorClass::Account, Reached::Nothing, &why.to_string())
@@ -248,7 +248,7 @@ fn barred(why: Barred) -> Failure {
 fn unanswered(error: &reqwest::Error) -> Failure {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
-        if inner.is::<PointsInside>() {
+        if let Some(Unusable::PointsInside) = inner.downcast_ref() {
             return barred(Barred::Private);
         }
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
@@ -261,7 +261,7 @@ fn unanswered(error: &reqwest::Error) -> Failure {
             None => inner.source(),
         };
     }
-    if error.is_builder() || error.is_request() && error.is_redirect() {
+    if error.is_builder() {
         return Failure::ours("bad_request", "the request could not be built");
     }
     match (error.is_connect(), error.is_timeout()) {

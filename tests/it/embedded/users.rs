@@ -35,7 +35,7 @@ async fn as_root_the_server_runs_as_somebody_else_and_not_inside_a_closed_folder
 #[tokio::test]
 async fn an_ordinary_user_needs_no_help_of_root() {
     if !geteuid().is_root() {
-        return; // then all tests of this file are this test
+        return; // then all tests of the embedded server are this test
     }
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
     let (uid, gid) = (nobody.uid.as_raw(), nobody.gid.as_raw());
@@ -46,7 +46,7 @@ async fn an_ordinary_user_needs_no_help_of_root() {
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     chown(&scratch.0, Some(uid), Some(gid)).unwrap();
 
-    for test in ["data_outlives_a_restart", "a_server_that_was_killed_starts_again"] {
+    for test in ["lives::data_outlives_a_restart", "kills::a_server_that_was_killed_starts_again"] {
         let output = Command::new(&copy)
             .args(["--exact", &format!("embedded::{test}")])
             .env("TMPDIR", &scratch.0)

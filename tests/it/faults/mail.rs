@@ -35,7 +35,7 @@ async fn not_now_is_tried_again_and_never_is_not() {
     scene.mail.set(Mood::Recipient("450 4.2.1 greylisted, come back later"));
     scene.book(&desk, 0).await;
     until("it was put off", async || {
-        let put_off = "select count(*) from outbox_attempts where outcome = 'retry' and error like '%greylisted%'";
+        let put_off = "select count(*) from outbox_attempts where outcome = 'retry' and error like '%450 4.2.1%'";
         scene.clinic.count(put_off).await > 0
     })
     .await;

@@ -8,6 +8,7 @@ mod clinic;
 mod platform;
 mod postgres;
 mod process;
+pub mod providers;
 mod smtp;
 mod until;
 

@@ -19,6 +19,16 @@ pub enum Mood {
     Hang,
     /// Breaks the connection off when it has the whole letter, without having kept it.
     Reset,
+    /// Greets so.
+    Greeting(&'static str),
+    /// Answers so to a sign-in.
+    SignIn(&'static str),
+    /// Answers so to the sender.
+    Sender(&'static str),
+    /// Hangs up when it hears the sender.
+    HangUp,
+    /// Answers so to the word `DATA`.
+    Data(&'static str),
     /// Answers so to the recipient.
     Recipient(&'static str),
     /// Answers so to the whole letter.
@@ -36,8 +46,9 @@ pub struct Mail {
 struct Shared {
     mood: Mutex<Mood>,
     accepted: Mutex<Vec<Mail>>,
-    /// Letters that came whole, whatever was said to them.
+    /// Letters that came whole, whatever was said to them: their Message-IDs, and all that they said.
     seen: Mutex<Vec<String>>,
+    letters: Mutex<Vec<String>>,
 }
 
 pub struct SmtpServer {
@@ -57,6 +68,7 @@ impl SmtpServer {
             mood: Mutex::new(Mood::Accept),
             accepted: Mutex::default(),
             seen: Mutex::default(),
+            letters: Mutex::default(),
         });
         let address = socket.local_addr().unwrap();
         Self { address, shared, deaf: Some(socket), serving: None }
@@ -97,6 +109,11 @@ impl SmtpServer {
         arrivals
     }
 
+    /// All that letters said which came whole, refused ones too.
+    pub fn letters(&self) -> Vec<String> {
+        self.shared.letters.lock().unwrap().clone()
+    }
+
     /// How many letters came whole, refused ones too.
     pub fn seen(&self) -> usize {
         self.shared.seen.lock().unwrap().len()
@@ -124,7 +141,11 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 async fn session(socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut wire = BufStream::new(socket);
     let mut to = String::new();
-    say(&mut wire, "220 mail.example ESMTP").await?;
+    let mood = || *shared.mood.lock().unwrap();
+    match mood() {
+        Mood::Greeting(greeting) => say(&mut wire, greeting).await?,
+        _ => say(&mut wire, "220 mail.example ESMTP").await?,
+    }
     loop {
         let mut line = String::new();
         if wire.read_line(&mut line).await? == 0 {
@@ -132,17 +153,31 @@ async fn session(socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
         }
         let verb = line.split([' ', ':', '\r']).next().unwrap_or_default().to_ascii_uppercase();
         let answer = match verb.as_str() {
-            "EHLO" => "250-mail.example\r\n250 8BITMIME",
+            "EHLO" => "250-mail.example\r\n250-AUTH PLAIN\r\n250 8BITMIME",
+            "AUTH" => match mood() {
+                Mood::SignIn(answer) => answer,
+                _ => "235 2.7.0 welcome",
+            },
+            "MAIL" => match mood() {
+                Mood::Sender(answer) => answer,
+                Mood::HangUp => return Ok(()),
+                _ => "250 2.1.0 OK",
+            },
             "RCPT" => {
                 to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
-                match *shared.mood.lock().unwrap() {
+                match mood() {
                     Mood::Recipient(answer) => answer,
                     _ => "250 2.1.5 OK",
                 }
             }
             "DATA" => {
+                if let Mood::Data(answer) = mood() {
+                    say(&mut wire, answer).await?;
+                    continue;
+                }
                 say(&mut wire, "354 go ahead").await?;
-                let message_id = read_letter(&mut wire).await?;
+                let (message_id, letter) = read_letter(&mut wire).await?;
+                shared.letters.lock().unwrap().push(letter);
                 shared.seen.lock().unwrap().push(message_id.clone());
                 match judge(shared).await {
                     Mood::Reset => {
@@ -161,7 +196,7 @@ async fn session(socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 say(&mut wire, "221 bye").await?;
                 return Ok(());
             }
-            _ => "250 OK", // MAIL, RSET, NOOP
+            _ => "250 OK", // RSET, NOOP
         };
         say(&mut wire, answer).await?;
     }
@@ -183,20 +218,21 @@ async fn judge(shared: &Shared) -> Mood {
     }
 }
 
-/// Reads to the lone dot, and gives the Message-ID.
-async fn read_letter(wire: &mut BufStream<TcpStream>) -> std::io::Result<String> {
-    let mut message_id = String::new();
+/// Reads to the lone dot, and gives the Message-ID and the whole.
+async fn read_letter(wire: &mut BufStream<TcpStream>) -> std::io::Result<(String, String)> {
+    let (mut message_id, mut letter) = (String::new(), String::new());
     loop {
         let mut line = String::new();
         if wire.read_line(&mut line).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         if line == ".\r\n" {
-            return Ok(message_id);
+            return Ok((message_id, letter));
         }
         if let Some(id) = line.strip_prefix("Message-ID: ") {
             message_id = id.trim().trim_matches(['<', '>']).to_owned();
         }
+        letter.push_str(&line);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Text messages: three kinds of providers behind one call. In India the words are registered, and whoever renders them
 //! keeps to the registered text; here they are only carried.
 
+pub mod dlt;
 pub mod gateway;
 pub mod msg91;
 pub mod segments;

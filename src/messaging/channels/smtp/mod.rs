@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lettre::transport::smtp::Error;
@@ -22,6 +22,7 @@ mod answers;
 
 use answers::{Stage, judged};
 
+use super::guard::{AllowList, Barred, Unusable};
 use super::{Accepted, ErrorClass, Failure, Outcome, Reached};
 use crate::config::SettingError;
 use crate::outbox::Attempt;
@@ -40,6 +41,8 @@ pub struct MailServer {
     security: Security,
     credentials: Option<Credentials>,
     hello: ClientId,
+    /// Of a clinic's own server: what it may not be.
+    guard: Option<Arc<AllowList>>,
     kept: Mutex<Vec<Kept>>,
 }
 
@@ -89,7 +92,15 @@ impl MailServer {
             Some(password) => Some(Credentials::new(decoded(url.username())?, decoded(password)?)),
         };
         let hello = ClientId::default();
-        Ok(Self { host, port, security, credentials, hello, kept: Mutex::default() })
+        Ok(Self { host, port, security, credentials, hello, guard: None, kept: Mutex::default() })
+    }
+
+    /// One that a clinic named: never inside the platform's own network, unless its list says so.
+    ///
+    /// # Errors
+    /// As for [`MailServer::new`].
+    pub fn of_clinic(url: &SecretString, allowed: Arc<AllowList>) -> Result<Self, SettingError> {
+        Ok(Self { guard: Some(allowed), ..Self::new(url)? })
     }
 
     /// Hands a letter over, within the usual time.
@@ -158,15 +169,19 @@ impl MailServer {
         let on = |stage| move |error: Error| judged(stage, &error);
         let parameters = || TlsParameters::new(self.host.clone()).map_err(on(Stage::Hello));
         let tls = (self.security == Security::Tls).then(parameters).transpose()?;
-        let server = (self.host.as_str(), self.port);
-        let connecting = AsyncSmtpConnection::connect_tokio1(
-            server,
-            Some(CONNECT_WITHIN),
-            &self.hello,
-            tls,
-            None,
-        );
-        let mut connection = connecting.await.map_err(on(Stage::Hello))?;
+        let hello = &self.hello;
+        let within = Some(CONNECT_WITHIN);
+        let connecting = match &self.guard {
+            None => {
+                let server = (self.host.as_str(), self.port);
+                AsyncSmtpConnection::connect_tokio1(server, within, hello, tls, None).await
+            }
+            Some(allowed) => {
+                let found = allowed.addresses(&self.host, self.port).await.map_err(unusable)?;
+                AsyncSmtpConnection::connect_tokio1(&found[..], within, hello, tls, None).await
+            }
+        };
+        let mut connection = connecting.map_err(on(Stage::Hello))?;
         if self.security == Security::StartTls {
             let starting = connection.starttls(parameters()?, &self.hello);
             starting.await.map_err(on(Stage::Hello))?;
@@ -226,6 +241,16 @@ async fn speak(
     letter_is_out.store(true, Ordering::Relaxed);
     connection.message(&bytes).await.map_err(on(Stage::Verdict))?;
     Ok(())
+}
+
+fn unusable(why: Unusable) -> Failure {
+    match why {
+        Unusable::PointsInside => super::http::barred(Barred::Private),
+        Unusable::Unknown(error) => {
+            let says = format!("the mail server's name could not be looked up: {error}");
+            Failure::wire(Reached::Nothing, "connect", &says)
+        }
+    }
 }
 
 fn decoded(text: &str) -> Result<String, SettingError> {

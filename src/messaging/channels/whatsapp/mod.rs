@@ -41,6 +41,11 @@ pub struct File {
 }
 
 impl Account {
+    /// The host that calls go to.
+    pub fn host(&self) -> Option<&str> {
+        self.base.host_str()
+    }
+
     /// Sends one message.
     ///
     /// # Errors
