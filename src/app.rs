@@ -28,6 +28,7 @@ use crate::locations::api::LocationsApi;
 use crate::messaging::Post;
 use crate::messaging::deliver::Deliverer;
 use crate::messaging::inbox::Inbox;
+use crate::messaging::templates::Books;
 use crate::patients::api::PatientsApi;
 use crate::platform::Desk;
 use crate::platform::accounts::AccountsApi;
@@ -155,11 +156,8 @@ impl App {
     pub async fn new(core: Core, mode: Mode) -> anyhow::Result<Self> {
         core.require_central_schema().await?;
         let settings = &core.settings;
-        let post = Arc::new(Post::new(
-            settings.smtp_url.as_ref(),
-            mode.inbox.clone(),
-            &settings.base_domain,
-        )?);
+        let post = Arc::new(Post::new(settings.smtp_url.as_ref(), mode.inbox.clone())?);
+        let books = Arc::new(Books::new(core.freshness.clone(), core.notices.clone()));
         let hinter = Hinter::start(core.central.home.clone());
         let fast_path = FastPath::default();
         let directory = Arc::new(Directory::new(
@@ -170,8 +168,12 @@ impl App {
             hinter.clone(),
             fast_path.clone(),
         ));
-        let deliverer =
-            Deliverer { central: core.central.clone(), directory: directory.clone(), post };
+        let deliverer = Deliverer {
+            central: core.central.clone(),
+            directory: directory.clone(),
+            post,
+            books: books.clone(),
+        };
         let stop_sending = CancellationToken::new();
         let worker = Worker::new(
             deliverer,

@@ -23,16 +23,17 @@ create table messaging_settings (
 );
 insert into messaging_settings default values;
 
--- A clinic's own words, where it has some; else the product's.
+-- A clinic's own words, where it has some; else the product's. A version never comes twice, also after a text was removed.
+create sequence message_template_versions;
 create table message_templates (
   name       text        not null,
   channel    text        not null check (channel in ('whatsapp', 'sms', 'email')),
   language   text        not null check (language ~ '^[a-z]{2,3}$'),
   subject    text        not null default '',
   body       text        not null,
-  provider   jsonb       not null default '{}', -- as registered there: WhatsApp's name, DLT ids
+  provider   jsonb       not null default '{}', -- as registered there: WhatsApp's name and parameters, DLT ids and text
   disabled   text,                              -- why its provider refuses it
-  version    bigint      not null default 1,
+  version    bigint      not null default nextval('message_template_versions'),
   updated_at timestamptz not null default now(),
   primary key (name, channel, language)
 );

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::letter::{self, ComposeError, Composed, Letter};
-use super::post::{Post, Way};
+use super::channels::{Channel, Lane};
+use super::facts::{self, ComposeError, Composed};
+use super::post::{Post, Ready};
+use super::templates::Books;
 use crate::error::Problem;
 use crate::ids::{ClinicId, MessageId};
 use crate::outbox::{self, Attempt, Delivery, OutboxRow};
@@ -19,6 +21,7 @@ pub struct Deliverer {
     pub central: Arc<Central>,
     pub directory: Arc<Directory>,
     pub post: Arc<Post>,
+    pub books: Arc<Books>,
 }
 
 impl Clinics for Deliverer {
@@ -58,20 +61,20 @@ impl Deliverer {
             Ok(prepared) => prepared,
             Err(delivery) => return delivery,
         }; // no connection is held across a call to a provider
-        let Prepared { letter, way, attempt_number } = prepared;
-        let attempt = self.post.send(clinic, MessageId(row.id), &letter, &way).await;
+        let Prepared { message, channel, attempt_number } = prepared;
+        let attempt = self.post.send(clinic, message).await;
         let word = match &attempt {
             Attempt::Accepted { .. } => "accepted",
             Attempt::Retry { .. } => "retry",
             Attempt::Refused { .. } => "refused",
         };
-        crate::metrics::MESSAGES.with_label_values(&[way.channel, word]).inc();
+        crate::metrics::MESSAGES.with_label_values(&[channel.as_str(), word]).inc();
         if let Err(problem) = note_end(clinic, row, attempt_number, &attempt).await {
             // The row's own outcome is what counts; this one stays open, as of a call that nobody saw end.
             tracing::warn!(%problem, message_id = %row.id, "the end of an attempt could not be recorded");
         }
         match attempt {
-            Attempt::Accepted { .. } => Delivery::Sent { channel: way.channel.to_owned() },
+            Attempt::Accepted { .. } => Delivery::Sent { channel: channel.as_str().to_owned() },
             Attempt::Retry { error } => again(error),
             Attempt::Refused { error } => Delivery::Failed { error },
         }
@@ -80,22 +83,35 @@ impl Deliverer {
     async fn prepare(&self, clinic: &Clinic, row: &OutboxRow) -> Result<Prepared, Delivery> {
         let again = |error: String| Delivery::RetryIn { delay: backoff(row.attempts), error };
         let mut conn = clinic.read().await.map_err(|problem| again(problem.to_string()))?;
-        let letter = match letter::compose(clinic, &mut conn, row).await {
-            Ok(Composed::Letter(letter)) => letter,
+        let facts = match facts::facts(clinic, &mut conn, row).await {
+            Ok(Composed::Facts(facts)) => facts,
             Ok(Composed::Needless(why)) => {
                 return Err(Delivery::Needless { why: why.to_owned() });
             }
             Err(ComposeError::Db(error)) => return Err(again(error.to_string())),
             Err(error) => return Err(Delivery::Failed { error: error.to_string() }),
         };
-        let Some(way) = self.post.way(&letter) else {
+        let Some(way) = self.post.way(&facts) else {
             let why = "there is no way to reach this person".to_owned();
             return Err(Delivery::Needless { why });
         };
-        let provider = way.provider.as_str();
-        let started = outbox::start_attempt(conn.never_repeat(), row, way.channel, provider).await;
-        match started {
-            Ok(Some(attempt_number)) => Ok(Prepared { letter, way, attempt_number }),
+        let book = self.books.of(clinic, &mut conn).await;
+        let book = book.map_err(|error| again(error.to_string()))?;
+        let words = book
+            .words(&facts, way.channel, book.language(&facts))
+            .map_err(|error| Delivery::Failed { error: error.to_string() })?;
+        let (channel, provider) = (way.channel, way.provider.as_str());
+        let left = row.expires_at - clinic.clock.now();
+        let message = Ready {
+            id: MessageId(row.id),
+            words,
+            way,
+            lane: if facts.kind.is_code() { Lane::Codes } else { Lane::Others },
+            time_left: left.to_std().unwrap_or_default(),
+        };
+        let attempt = outbox::start_attempt(conn.never_repeat(), row, channel.as_str(), provider);
+        match attempt.await {
+            Ok(Some(attempt_number)) => Ok(Prepared { message, channel, attempt_number }),
             // Withdrawn, moved or expired meanwhile: what is recorded next is fenced, and sees which.
             Ok(None) => Err(Delivery::RetryIn {
                 delay: Duration::ZERO,
@@ -106,10 +122,10 @@ impl Deliverer {
     }
 }
 
-/// A letter about to be handed over, its attempt on record.
+/// A message about to be handed over, its attempt on record.
 struct Prepared {
-    letter: Letter,
-    way: Way,
+    message: Ready,
+    channel: Channel,
     attempt_number: i32,
 }
 

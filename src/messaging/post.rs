@@ -1,14 +1,15 @@
 //! The way out: e-mail over SMTP. In demo mode, what has no provider goes to the inbox.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use lettre::message::{Mailbox, MultiPart};
-use lettre::{Address, Message};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::channels::smtp::MailServer;
+use super::channels::{Channel, Lane, Outgoing, email};
+use super::facts::Facts;
 use super::inbox::{Inbox, Item};
-use super::letter::Letter;
+use super::templates::{Said, Words};
 use crate::config::SettingError;
 use crate::ids::MessageId;
 use crate::outbox::Attempt;
@@ -18,9 +19,18 @@ use crate::time;
 /// A way to a person: by which channel, through whom, to what address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
-    pub channel: &'static str,
+    pub channel: Channel,
     pub provider: Provider,
     to: String,
+}
+
+/// A message in words, with its way.
+pub struct Ready {
+    pub id: MessageId,
+    pub words: Words,
+    pub way: Way,
+    pub lane: Lane,
+    pub time_left: Duration,
 }
 
 /// Who takes a message over.
@@ -44,7 +54,6 @@ impl Provider {
 pub struct Post {
     smtp: Option<MailServer>,
     inbox: Option<Arc<Inbox>>,
-    base_domain: String,
 }
 
 impl Post {
@@ -53,79 +62,63 @@ impl Post {
     pub fn new(
         smtp_url: Option<&SecretString>,
         inbox: Option<Arc<Inbox>>,
-        base_domain: &str,
     ) -> Result<Self, SettingError> {
         let smtp = smtp_url.map(MailServer::new).transpose()?;
-        Ok(Self { smtp, inbox, base_domain: base_domain.to_owned() })
+        Ok(Self { smtp, inbox })
     }
 
     pub fn has_mail_provider(&self) -> bool {
         self.smtp.is_some()
     }
 
-    /// The way that a letter goes, if there is one.
-    pub fn way(&self, letter: &Letter) -> Option<Way> {
-        let by = |channel, provider, to: &String| Way { channel, provider, to: to.clone() };
-        if self.smtp.is_some()
-            && let Some(email) = &letter.email
-        {
-            return Some(by("email", Provider::Smtp, email));
-        }
-        self.inbox.as_ref()?;
-        match (&letter.email, &letter.phone) {
-            (Some(email), _) => Some(by("email", Provider::Inbox, email)),
-            (None, Some(phone)) => Some(by("whatsapp", Provider::Inbox, phone)),
-            (None, None) => None,
-        }
+    /// The way that a message goes, if there is one: the first of its channels that is set up and has an address.
+    pub fn way(&self, facts: &Facts) -> Option<Way> {
+        let usual = [Channel::Email, Channel::Whatsapp];
+        let channels = if facts.channels.is_empty() { &usual[..] } else { &facts.channels };
+        channels.iter().find_map(|&channel| {
+            let provider = match (&self.smtp, &self.inbox) {
+                (Some(_), _) if channel == Channel::Email => Provider::Smtp,
+                (_, Some(_)) => Provider::Inbox,
+                _ => return None,
+            };
+            let to = facts.recipient.address(channel)?.to_owned();
+            Some(Way { channel, provider, to })
+        })
     }
 
-    /// Hands a letter over. The message's id is the same at every try, so that a receiver can tell a repeat.
-    pub async fn send(
-        &self,
-        clinic: &Clinic,
-        id: MessageId,
-        letter: &Letter,
-        way: &Way,
-    ) -> Attempt {
-        match (way.provider, &self.smtp, &self.inbox) {
-            (Provider::Smtp, Some(smtp), _) => match self.message(clinic, id, letter, &way.to) {
-                Ok(message) => smtp.send(&message).await,
-                Err(error) => Attempt::Refused { error },
-            },
-            (Provider::Inbox, _, Some(inbox)) => put_into(inbox, clinic, letter, way).await,
+    /// Hands a message over. Its id is the same at every try, so that a receiver can tell a repeat.
+    pub async fn send(&self, clinic: &Clinic, message: Ready) -> Attempt {
+        let Ready { id, words, way, lane, time_left } = message;
+        match (way.provider, words.said, &self.smtp, &self.inbox) {
+            (Provider::Smtp, Said::Email(letter), Some(smtp), _) => {
+                let outgoing = Outgoing {
+                    clinic_id: clinic.id,
+                    message_id: id,
+                    to: way.to,
+                    lane,
+                    time_left,
+                    content: *letter,
+                };
+                match email::compose(&outgoing) {
+                    Ok(message) => smtp.send(&message).await,
+                    Err(failure) => Attempt::Refused { error: failure.to_string() },
+                }
+            }
+            (Provider::Inbox, _, _, Some(inbox)) => {
+                put_into(inbox, clinic, &words.subject, words.text.expose_secret(), &way).await
+            }
             _ => Attempt::Retry { error: "this provider is not set up".into() },
         }
     }
-
-    fn message(
-        &self,
-        clinic: &Clinic,
-        id: MessageId,
-        letter: &Letter,
-        to: &str,
-    ) -> Result<Message, String> {
-        let address = |text: &str| text.parse::<Address>().map_err(|error| error.to_string());
-        let host = format!("{}.{}", clinic.slug, self.base_domain);
-        let from = Mailbox::new(Some(clinic.name.clone()), address(&format!("no-reply@{host}"))?);
-        let to = Mailbox::new(Some(letter.name.clone()), address(to)?);
-        Message::builder()
-            .from(from)
-            .to(to)
-            .subject(&letter.subject)
-            .message_id(Some(format!("<{id}@{host}>")))
-            .date(std::time::SystemTime::from(clinic.clock.now()))
-            .multipart(MultiPart::alternative_plain_html(letter.text.clone(), letter.html()))
-            .map_err(|error| error.to_string())
-    }
 }
 
-async fn put_into(inbox: &Inbox, clinic: &Clinic, letter: &Letter, way: &Way) -> Attempt {
+async fn put_into(inbox: &Inbox, clinic: &Clinic, subject: &str, text: &str, way: &Way) -> Attempt {
     let item = Item {
         clinic: clinic.slug.clone(),
-        channel: way.channel.into(),
+        channel: way.channel.as_str().into(),
         to: way.to.clone(),
-        subject: letter.subject.clone(),
-        body: letter.text.clone(),
+        subject: subject.to_owned(),
+        body: text.to_owned(),
         at: time::show(clinic.clock.now()),
     };
     match inbox.put(&item).await {
