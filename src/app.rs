@@ -15,6 +15,8 @@ use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 
 use crate::appointments::api::AppointmentsApi;
+use crate::audit::Reads;
+use crate::audit::api::AuditApi;
 use crate::auth::Sessions;
 use crate::auth::api::AuthApi;
 use crate::config::{SettingError, Settings};
@@ -34,6 +36,7 @@ use crate::platform::Desk;
 use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
 use crate::staff::api::StaffApi;
+use crate::tenancy::directory::Idle;
 use crate::tenancy::freshness::Freshness;
 use crate::tenancy::hinter::Hinter;
 use crate::tenancy::notices::Notices;
@@ -119,19 +122,22 @@ pub struct App {
     hinter: Hinter,
     worker: Worker<Deliverer>,
     stop_sending: CancellationToken,
+    reads: Arc<Reads>,
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-type ClinicApis = (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi);
+type ClinicApis =
+    (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi, AuditApi);
 
 fn clinic_service() -> OpenApiService<ClinicApis, ()> {
-    let apis = (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi);
+    let apis =
+        (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi, AuditApi);
     OpenApiService::new(apis, "nadi: a clinic", VERSION).server("/api/v1")
 }
 
-fn platform_service() -> OpenApiService<(AuthApi, ClinicsApi, AccountsApi), ()> {
-    let apis = (AuthApi, ClinicsApi, AccountsApi);
+fn platform_service() -> OpenApiService<(AuthApi, ClinicsApi, AccountsApi, AuditApi), ()> {
+    let apis = (AuthApi, ClinicsApi, AccountsApi, AuditApi);
     OpenApiService::new(apis, "nadi: the platform", VERSION).server("/api/v1")
 }
 
@@ -167,6 +173,7 @@ impl App {
             core.freshness.clone(),
             hinter.clone(),
             fast_path.clone(),
+            Idle::default(),
         ));
         let deliverer = Deliverer {
             central: core.central.clone(),
@@ -182,12 +189,14 @@ impl App {
             stop_sending.clone(),
         );
         fast_path.answered_by(&worker);
+        let reads = Arc::new(Reads::default());
         let sessions = Arc::new(Sessions::new(core.freshness.clone(), core.notices.clone()));
         let edge = Edge {
             settings: settings.clone(),
             directory: directory.clone(),
             platform: core.central.realm.clone(),
             sessions,
+            reads: reads.clone(),
             clinic_rooms: rooms(clinic_description(), clinic_service().into_endpoint()),
             platform_rooms: rooms(
                 platform_description(),
@@ -202,7 +211,7 @@ impl App {
             health: health(&core),
             only_clinic: mode.only_clinic,
         };
-        Ok(Self { core, edge, directory, hinter, worker, stop_sending })
+        Ok(Self { core, edge, directory, hinter, worker, stop_sending, reads })
     }
 
     /// Serves until told to stop; then lets what runs finish, up to `drain`.
@@ -215,7 +224,7 @@ impl App {
         stop: CancellationToken,
         drain: Duration,
     ) -> anyhow::Result<()> {
-        let Self { core, edge, directory, hinter, worker, stop_sending } = self;
+        let Self { core, edge, directory, hinter, worker, stop_sending, reads } = self;
         listener.set_nonblocking(true)?;
         let acceptor = TcpAcceptor::from_std(listener)?;
         // Background work goes on until the last request has been answered.
@@ -225,16 +234,24 @@ impl App {
         );
         let watching = tokio::spawn(core.provisioner.clone().watch(background.clone()));
         let sending = tokio::spawn(async move { worker.run().await });
-        let tidying =
-            tokio::spawn(tidy(directory, core.central.clone(), hinter, background.clone()));
+        let tidying = tokio::spawn(tidy(
+            directory,
+            core.central.clone(),
+            hinter,
+            reads.clone(),
+            background.clone(),
+        ));
+        let sealing = tokio::spawn(seal_the_platform(core.central.clone(), background.clone()));
         let served = Server::new_with_acceptor(acceptor)
             .idle_timeout(Duration::from_secs(75))
             .run_with_graceful_shutdown(edge, stop.cancelled_owned(), Some(drain))
             .await;
         stop_sending.cancel();
         sending.await.context("the worker")?; // it has its own limits, and leaves no hint owed
+        reads.drain(DRAIN_AUDIT).await;
+        core.central.sealer.drain(DRAIN_AUDIT).await;
         background.cancel();
-        for task in [listening, watching, tidying] {
+        for task in [listening, watching, tidying, sealing] {
             task.await.context("background work")?;
         }
         Ok(served?)
@@ -258,10 +275,23 @@ pub async fn serve_metrics(bind: SocketAddr, stop: CancellationToken) -> anyhow:
     Ok(())
 }
 
+/// How long a stop waits for reads to be noted, and again for what is to be sealed.
+const DRAIN_AUDIT: Duration = Duration::from_secs(5);
+
+/// The platform's log is one, so it is looked at now and then: what a dead process or a command left unsealed. (Clinics have
+/// the worker's sweep.)
+async fn seal_the_platform(central: Arc<Central>, stop: CancellationToken) {
+    let mut pace = tokio::time::interval(Duration::from_secs(60));
+    while stop.run_until_cancelled(pace.tick()).await.is_some() {
+        central.realm.chain.ring();
+    }
+}
+
 async fn tidy(
     directory: Arc<Directory>,
     central: Arc<Central>,
     hinter: Hinter,
+    reads: Arc<Reads>,
     stop: CancellationToken,
 ) {
     let mut pace = tokio::time::interval(Duration::from_secs(5));
@@ -270,6 +300,7 @@ async fn tidy(
         crate::metrics::CLINICS.set(directory.known() as i64);
         crate::metrics::CONNECTIONS.set(central.open_connections() as i64);
         crate::metrics::HINTS_OWED.set(hinter.owed() as i64);
+        crate::metrics::AUDIT_READS_WAITING.set(reads.waiting() as i64);
     }
 }
 

@@ -139,6 +139,8 @@ pub struct ClinicKeys {
     pub refresh: [u8; 32],
     /// Keys the hashes of what is looked up but not kept (identifiers of failed sign-ins).
     pub blind_index: [u8; 32],
+    /// Links the audit log's rows into a chain that nobody can make anew from the database alone.
+    pub audit: [u8; 32],
     /// Seals fields.
     pub fields: SealingKey,
     database_password: [u8; 32],
@@ -151,6 +153,7 @@ impl ClinicKeys {
             tokens: expand(&hkdf, "access token signing"),
             refresh: expand(&hkdf, "refresh tokens"),
             blind_index: expand(&hkdf, "blind index"),
+            audit: expand(&hkdf, "audit chain"),
             fields: SealingKey::new(&expand(&hkdf, "field encryption")),
             database_password: expand(&hkdf, "database role password"),
         }
@@ -202,7 +205,7 @@ mod tests {
     fn every_purpose_has_a_key_of_its_own() {
         let keys = ClinicKeys::derive(&RootKey::generate());
 
-        let all = [keys.tokens, keys.refresh, keys.blind_index, keys.database_password];
+        let all = [keys.tokens, keys.refresh, keys.blind_index, keys.audit, keys.database_password];
         for (i, a) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|b| a != b));
         }

@@ -2,6 +2,7 @@
 //! that its messages need is on record (`outbox.rs`, `tenancy/wakeups.rs`).
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +11,7 @@ use sqlx::error::DatabaseError;
 use uuid::Uuid;
 
 use crate::actor::Actor;
+use crate::audit::Chain;
 use crate::ids::{ClinicId, MessageId};
 use crate::tenancy::hinter::{Hinted, Hinter};
 use crate::tenancy::pools::Conn;
@@ -47,6 +49,9 @@ pub struct Tx {
     actor: Actor,
     telling: Option<(Telling, BoxFuture<'static, Hinted>)>,
     messages: Vec<MessageId>,
+    /// The audit log's, which is told of rows once they are committed.
+    chain: Arc<Chain>,
+    audited: bool,
     now: DateTime<Utc>,
 }
 
@@ -56,6 +61,7 @@ impl Tx {
     pub async fn begin(
         mut conn: Conn,
         actor: Actor,
+        chain: Arc<Chain>,
         opening: Opening<'_>,
         now: DateTime<Utc>,
     ) -> sqlx::Result<Self> {
@@ -64,7 +70,8 @@ impl Tx {
             let hint = telling.hinter.hint(telling.clinic.0, GRACE);
             (telling.clone(), Box::pin(hint) as BoxFuture<'static, Hinted>)
         });
-        Ok(Self { conn: Some(conn), actor, telling, messages: Vec::new(), now })
+        let messages = Vec::new();
+        Ok(Self { conn: Some(conn), actor, telling, messages, chain, audited: false, now })
     }
 
     /// The process's time: for what is due at once.
@@ -85,6 +92,11 @@ impl Tx {
         self.messages.push(id);
     }
 
+    /// Notes that this transaction wrote to the audit log: its rows are sealed soon after the commit.
+    pub fn note_audit(&mut self) {
+        self.audited = true;
+    }
+
     /// Commits, once the hint is on record or owed by this process; then wakes the sender.
     pub async fn commit(mut self) -> sqlx::Result<()> {
         let mut hinted = None;
@@ -93,6 +105,9 @@ impl Tx {
             hinted = Some(telling);
         }
         Conn::commit(&mut self).await?;
+        if self.audited {
+            self.chain.ring();
+        }
         if let Some(telling) = hinted {
             for id in &self.messages {
                 telling.fast_path.wake(telling.clinic, *id);

@@ -42,6 +42,12 @@ pub static HINTS_OWED: LazyLock<IntGauge> = LazyLock::new(|| {
         .expect("registered once")
 });
 
+/// Reads of personal data that are not in their audit logs yet.
+pub static AUDIT_READS_WAITING: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!("nadi_audit_reads_waiting", "Reads that are not in the audit log yet")
+        .expect("registered once")
+});
+
 /// Messages that only a sweep found, more than two minutes late. Anything but 0 is an alarm.
 pub static LEDGER_MISSED: LazyLock<IntCounter> = LazyLock::new(|| {
     register_int_counter!("nadi_ledger_missed_total", "Messages that only a sweep found")
@@ -67,7 +73,7 @@ pub fn answered(operation: &str, status: u16, took: Duration) {
 /// The page that Prometheus reads.
 pub fn page() -> String {
     // An alarm can only be set on a figure that is there before the first trouble.
-    for figure in [&HINTS_OWED, &CLINICS, &CONNECTIONS] {
+    for figure in [&HINTS_OWED, &CLINICS, &CONNECTIONS, &AUDIT_READS_WAITING] {
         LazyLock::force(figure);
     }
     LazyLock::force(&LEDGER_MISSED);

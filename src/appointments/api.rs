@@ -12,6 +12,7 @@ use super::reschedule::{RescheduleError, reschedule};
 use super::slots::{ListSlots, SlotView, SlotsView};
 use super::store::{self, Narrow};
 use super::{diary, slots};
+use crate::audit::Seen;
 use crate::auth::may::{ReadAppointments, ReadPlaces, WriteAppointments};
 use crate::auth::{May, Permission, Role};
 use crate::db;
@@ -137,7 +138,12 @@ impl AppointmentsApi {
             (_, _, _, Some(location)) => store::of_location(&mut conn, location, &narrow).await?,
             _ => store::of_everybody(&mut conn, &narrow).await?,
         };
-        Ok(Payload(page.of(rows, |visit| (visit.starts_at, visit.id))))
+        drop(conn);
+        let listing = page.of(rows, |visit| (visit.starts_at, visit.id));
+        let mut seen = Seen::list("appointment", &listing.items, |visit| visit.id.0);
+        seen.about_id = narrow.patient.map(Uuid::from);
+        who.saw(seen).await?;
+        Ok(Payload(listing))
     }
 
     /// Book an appointment
@@ -195,6 +201,7 @@ impl AppointmentsApi {
         id: Path<AppointmentId>,
     ) -> Result<Stored<AppointmentView>, Problem> {
         let visit = visible(&clinic, &who, id.0).await?;
+        who.saw(Seen::one("appointment", visit.id).about(visit.patient_id)).await?;
         Ok(Stored { etag: ETag(visit.version), view: visit })
     }
 

@@ -228,6 +228,7 @@ pub struct Writing<'a> {
 pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String, DateTime<Utc>)> {
     let view = new.view;
     let actor: Actor = tx.actor().clone();
+    tx.note_audit();
     let (subjects, seats): (Vec<Uuid>, Vec<i16>) = new.seats.iter().copied().unzip();
     sqlx::query_as(
         "with visit as (

@@ -8,7 +8,7 @@ use super::login::{self, Credentials};
 use super::may::{May, OwnAccount, PERMISSIONS};
 use super::pair::{Tokens, UserView};
 use super::{links, password, refresh, store};
-use crate::audit::{self, Act};
+use crate::audit::{self, Act, Seen};
 use crate::error::Problem;
 use crate::http::context::{Anybody, Context};
 use crate::http::fields::{Fields, Readable, line, verbatim};
@@ -169,6 +169,8 @@ impl AuthApi {
     ) -> Result<Payload<Listing<SessionView>>, Problem> {
         let mut conn = caller.realm.read().await?;
         let rows = store::sessions_of(&mut conn, who.account).await?;
+        drop(conn);
+        who.saw(Seen::list("session", &rows, |row| row.id.0)).await?;
         let items = rows
             .into_iter()
             .map(|row| SessionView {
@@ -203,6 +205,8 @@ impl AuthApi {
         let mut conn = caller.realm.read().await?;
         let account = store::account_by_id(&mut conn, who.account).await?;
         let account = account.ok_or_else(Problem::not_found)?;
+        drop(conn);
+        who.saw(Seen::one("account", account.id)).await?;
         let permissions = PERMISSIONS
             .iter()
             .filter(|(_, roles)| roles.contains(&who.role))

@@ -42,6 +42,7 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
     drop(conn); // not held across a hash
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
     let right = password::verify(given.password, hash).await;
+    let known = account.as_ref().map(|account| account.id);
     let account = account.filter(|account| right && account.status == "active");
     let session = SessionId::new();
     let actor = match &account {
@@ -62,6 +63,10 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
     }
     let Some(account) = account else {
         store::note_failure(&mut tx, &subject, WINDOW).await?;
+        let act =
+            Act { entity_id: known.map(Into::into), ..Act::unknown("session.refused", "account") };
+        let details = json!({ "identifier_mac": identifier_mac(realm, &given.identifier), "failures": failures + 1 });
+        audit::record(&mut tx, act.details(details)).await?;
         tx.commit().await?;
         let mut wrong = Problem::unauthenticated("no account has this identifier and password");
         wrong.name = "invalid-credentials";
@@ -95,6 +100,13 @@ fn subject(realm: &Realm, identifier: &str, address: Option<IpAddr>) -> [u8; 32]
     let address = address.map(|address| address.to_string()).unwrap_or_default();
     let said = format!("login\0{}\0{address}", identifier.to_lowercase());
     crypto::mac(&realm.keys.blind_index, said.as_bytes())
+}
+
+/// Tells whether two refusals were of the same identifier, without telling which: what somebody typed there may be a password.
+fn identifier_mac(realm: &Realm, identifier: &str) -> String {
+    let said = format!("refused\0{}", identifier.to_lowercase());
+    let mac = crypto::mac(&realm.keys.blind_index, said.as_bytes());
+    mac[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn too_many(wait: Option<f64>) -> Problem {

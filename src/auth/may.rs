@@ -12,10 +12,11 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::role::{EVERYBODY, Role};
 use super::{Sessions, token};
-use crate::audit::Actor;
+use crate::audit::{Actor, Seen, Trail};
 use crate::error::Problem;
 use crate::http::context::Context;
 use crate::ids::{AccountId, PatientId, SessionId};
+use crate::tenancy::Realm;
 
 /// Something that some roles may do.
 pub trait Permission: Send + Sync + 'static {
@@ -62,6 +63,8 @@ permissions! {
         &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient];
     /// A patient books, moves and cancels his own alone.
     WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
+    /// Who did and who read what.
+    ReadAudit = "audit.read": &[ClinicAdmin, SuperAdmin];
     ManageClinics = "clinics.manage": &[SuperAdmin, ClinicOwner];
     ManagePlatform = "platform.manage": &[SuperAdmin];
 }
@@ -77,6 +80,7 @@ pub struct Principal {
     pub patient: Option<PatientId>,
     pub address: Option<IpAddr>,
     pub request_id: String,
+    trail: Trail,
 }
 
 impl Principal {
@@ -88,6 +92,20 @@ impl Principal {
             address: self.address,
             request_id: Some(self.request_id.clone()),
         }
+    }
+
+    /// Notes in the audit log what this caller is about to be shown. Every answer with personal data in it says so here, before
+    /// it goes out.
+    ///
+    /// # Errors
+    /// When it cannot be noted: then it must not be shown.
+    pub async fn saw(&self, what: Seen) -> Result<(), Problem> {
+        self.trail.note(self.actor(), what).await
+    }
+
+    /// Where this caller has signed in.
+    pub fn realm(&self) -> &Arc<Realm> {
+        &self.trail.realm
     }
 
     pub fn is_patient(&self) -> bool {
@@ -156,6 +174,7 @@ async fn principal(request: &Request) -> Result<Principal, Problem> {
         patient: live.patient,
         address: context.address,
         request_id: context.request_id.clone(),
+        trail: Trail { realm: context.realm.clone(), reads: context.reads.clone() },
     })
 }
 

@@ -8,7 +8,7 @@ use super::availability::{AvailabilityRequest, AvailabilityView};
 use super::model::{DoctorRequest, DoctorView, InvitedDoctorView, NewDoctor, Profile};
 use super::store::{self, Filter};
 use super::time_off::{ListTimeOff, NewTimeOff, TimeOffView};
-use crate::audit::{self, Act};
+use crate::audit::{self, Act, Seen};
 use crate::auth::May;
 use crate::auth::may::{ReadPlaces, WritePlaces};
 use crate::db::{self, Tx};
@@ -83,7 +83,13 @@ impl DoctorsApi {
         if who.is_patient() {
             rows = rows.into_iter().map(DoctorView::for_patients).collect();
         }
-        Ok(Payload(page.of(rows, |doctor| doctor.id)))
+        drop(conn);
+        let listing = page.of(rows, |doctor| doctor.id);
+        // What a patient sees of a doctor is public.
+        if !who.is_patient() {
+            who.saw(Seen::list("doctor", &listing.items, |doctor| doctor.id.0)).await?;
+        }
+        Ok(Payload(listing))
     }
 
     /// Let a doctor in who comes to work here
@@ -146,7 +152,12 @@ impl DoctorsApi {
     ) -> Result<Stored<DoctorView>, Problem> {
         let mut conn = clinic.read().await?;
         let doctor = store::by_id(&mut conn, id.0).await?.ok_or_else(Problem::not_found)?;
-        let doctor = if who.is_patient() { doctor.for_patients() } else { doctor };
+        drop(conn);
+        if who.is_patient() {
+            let doctor = doctor.for_patients(); // what the public may know
+            return Ok(Stored { etag: ETag(doctor.version), view: doctor });
+        }
+        who.saw(Seen::one("doctor", doctor.id)).await?;
         Ok(Stored { etag: ETag(doctor.version), view: doctor })
     }
 
@@ -262,10 +273,15 @@ impl DoctorsApi {
         let page = query.read()?.page.expect("read above");
         let after = page.after::<(DateTime<Utc>, TimeOffId)>()?;
         let mut rows = store::times_off(&mut conn, id.0, after, page.fetch()).await?;
+        drop(conn);
         if who.is_patient() {
             rows = rows.into_iter().map(TimeOffView::for_patients).collect();
         }
-        Ok(Payload(page.of(rows, |away| (away.starts_at, away.id))))
+        let listing = page.of(rows, |away| (away.starts_at, away.id));
+        if !who.is_patient() {
+            who.saw(Seen::list("time_off", &listing.items, |away| away.id.0)).await?;
+        }
+        Ok(Payload(listing))
     }
 
     /// Give a doctor time off
@@ -326,7 +342,11 @@ impl DoctorsApi {
         let doctor = store::by_id(&mut conn, id.0).await?.ok_or_else(Problem::not_found)?;
         let away = store::time_off(&mut conn, id.0, time_off_id.0).await?;
         let away = away.ok_or_else(Problem::not_found)?;
-        let away = if who.is_patient() { away.for_patients() } else { away };
+        drop(conn);
+        if who.is_patient() {
+            return Ok(Stored { etag: ETag(doctor.version), view: away.for_patients() });
+        }
+        who.saw(Seen::one("time_off", away.id)).await?;
         Ok(Stored { etag: ETag(doctor.version), view: away })
     }
 

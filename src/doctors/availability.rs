@@ -1,11 +1,12 @@
 //! Weekly hours as somebody writes them down: line by line, every fault named at its line.
 
-use chrono::{NaiveDate, NaiveTime, Timelike};
+use chrono::NaiveDate;
 use poem_openapi::Object;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::hours::{Break, civil};
+use super::hours::Break;
+use super::minute::Minute;
 use crate::error::FieldError;
 use crate::http::fields::{self, Fault, Fields, Readable};
 use crate::ids::{AvailabilityId, LocationId};
@@ -21,11 +22,9 @@ pub struct LineView {
     /// ISO: Monday is 1.
     pub weekday: i16,
     /// `HH:MM`
-    #[serde(with = "civil")]
-    pub starts_at: NaiveTime,
+    pub starts_at: Minute,
     /// `HH:MM`
-    #[serde(with = "civil")]
-    pub ends_at: NaiveTime,
+    pub ends_at: Minute,
     pub breaks: Vec<Break>,
     /// Null: always was.
     pub valid_from: Option<NaiveDate>,
@@ -48,9 +47,9 @@ pub struct Line {
     /// ISO: Monday is 1.
     pub weekday: i16,
     /// `HH:MM`
-    pub starts_at: NaiveTime,
-    /// `HH:MM`, the same day.
-    pub ends_at: NaiveTime,
+    pub starts_at: Minute,
+    /// `HH:MM`, the same day, `24:00` at the latest.
+    pub ends_at: Minute,
     /// Within the hours, one after the other.
     #[oai(default)]
     pub breaks: Vec<Break>,
@@ -68,8 +67,8 @@ impl Readable for Line {
         let id = fields.optional("id", fields::id);
         let location_id = fields.required("location_id", fields::id);
         let weekday = fields.required("weekday", fields::integer(1, 7));
-        let starts_at = fields.required("starts_at", whole_minute);
-        let ends_at = fields.required("ends_at", whole_minute);
+        let starts_at = fields.required("starts_at", beginning);
+        let ends_at = fields.required("ends_at", minute);
         let breaks: Vec<Placed> = fields.objects("breaks", MOST_BREAKS);
         let valid_from = fields.optional("valid_from", fields::date);
         let valid_to = fields.optional("valid_to", fields::date);
@@ -107,8 +106,8 @@ struct Placed {
 impl Readable for Placed {
     fn read(fields: &mut Fields) -> Option<Self> {
         let pointer = fields.pointer().to_owned();
-        let starts_at = fields.required("starts_at", whole_minute);
-        let ends_at = fields.required("ends_at", whole_minute);
+        let starts_at = fields.required("starts_at", beginning);
+        let ends_at = fields.required("ends_at", minute);
         let (starts_at, ends_at) = (starts_at?, ends_at?);
         if starts_at >= ends_at {
             fields.fault("ends_at", "out_of_range", "later than starts_at");
@@ -118,14 +117,22 @@ impl Readable for Placed {
 }
 
 /// Hours are shown to the minute, so they are kept to the minute.
-fn whole_minute(value: Value) -> Result<NaiveTime, Fault> {
-    let time = fields::time_of_day(value)?;
-    (time.second() == 0)
-        .then_some(time)
+fn minute(value: Value) -> Result<Minute, Fault> {
+    if let Some(Minute::END_OF_DAY) = value.as_str().and_then(Minute::parse) {
+        return Ok(Minute::END_OF_DAY);
+    }
+    Minute::of(fields::time_of_day(value)?)
         .ok_or_else(|| Fault("invalid_format", "hours begin and end on a whole minute".into()))
 }
 
-fn check_breaks(fields: &mut Fields, (from, to): (NaiveTime, NaiveTime), breaks: &[Placed]) {
+fn beginning(value: Value) -> Result<Minute, Fault> {
+    match minute(value)? {
+        Minute::END_OF_DAY => Err(Fault("out_of_range", "nothing begins when the day ends".into())),
+        minute => Ok(minute),
+    }
+}
+
+fn check_breaks(fields: &mut Fields, (from, to): (Minute, Minute), breaks: &[Placed]) {
     for (nth, Placed { pause, pointer }) in breaks.iter().enumerate() {
         if pause.starts_at < from || to < pause.ends_at {
             fields.note(FieldError::body(
@@ -243,7 +250,7 @@ mod tests {
 
     #[test]
     fn lines_overlap_only_where_day_hours_and_dates_all_do() {
-        let at = |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap();
+        let at = |hour: u8| Minute::parse(&format!("{hour}:00")).unwrap();
         let on = |day| NaiveDate::from_ymd_opt(2026, 11, day);
         let line = Line {
             id: None,

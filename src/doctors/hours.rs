@@ -1,20 +1,19 @@
 //! When a doctor sits where: weekly hours in civil time, less breaks, less time off. Computed, never stored; offering a slot
 //! and checking a booking ask the same functions, so that none is offered that cannot be booked.
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::minute::Minute;
 use crate::ids::LocationId;
 use crate::time;
 
 /// A pause within hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, poem_openapi::Object)]
 pub struct Break {
-    #[serde(with = "civil")]
-    pub starts_at: NaiveTime,
-    #[serde(with = "civil")]
-    pub ends_at: NaiveTime,
+    pub starts_at: Minute,
+    pub ends_at: Minute,
 }
 
 /// One line of a doctor's weekly hours, in the civil time of its location.
@@ -24,10 +23,8 @@ pub struct Hours {
     pub time_zone: String,
     /// ISO: Monday is 1.
     pub weekday: u32,
-    #[serde(with = "civil")]
-    pub starts_at: NaiveTime,
-    #[serde(with = "civil")]
-    pub ends_at: NaiveTime,
+    pub starts_at: Minute,
+    pub ends_at: Minute,
     pub breaks: Vec<Break>,
     pub valid_from: Option<NaiveDate>,
     /// Exclusive.
@@ -79,15 +76,11 @@ impl Hours {
             return Vec::new();
         }
         let zone = self.zone();
-        let mut spans = vec![Span::new(
-            time::earliest(zone, date.and_time(self.starts_at)),
-            time::latest(zone, date.and_time(self.ends_at)),
-        )];
+        let mut spans =
+            vec![Span::new(self.starts_at.begins(zone, date), self.ends_at.ends(zone, date))];
         for pause in &self.breaks {
-            let pause = Span::new(
-                time::earliest(zone, date.and_time(pause.starts_at)),
-                time::latest(zone, date.and_time(pause.ends_at)),
-            );
+            let pause =
+                Span::new(pause.starts_at.begins(zone, date), pause.ends_at.ends(zone, date));
             spans = cut(spans, pause);
         }
         spans.into_iter().map(|span| Open { location_id: self.location_id, span }).collect()
@@ -144,30 +137,13 @@ pub fn starts_within(open: &Open, slot: TimeDelta) -> impl Iterator<Item = Span>
         .take_while(move |visit| visit.to <= span.to)
 }
 
-/// `HH:MM`, as PostgreSQL's `HH:MM:SS` too.
-pub(super) mod civil {
-    use chrono::NaiveTime;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(time: &NaiveTime, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&time.format("%H:%M"))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveTime, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        NaiveTime::parse_from_str(&text, "%H:%M")
-            .or_else(|_| NaiveTime::parse_from_str(&text, "%H:%M:%S"))
-            .map_err(D::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn hours(zone: &str, weekday: u32, from: (u32, u32), to: (u32, u32)) -> Hours {
-        let at = |(hour, minute)| NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
+        let at =
+            |(hour, minute): (u32, u32)| Minute::parse(&format!("{hour:02}:{minute:02}")).unwrap();
         Hours {
             location_id: LocationId::new(),
             time_zone: zone.into(),
@@ -215,6 +191,26 @@ mod tests {
         let slots: Vec<_> = starts_within(&open[0], TimeDelta::minutes(30)).collect();
 
         assert_eq!(slots.len(), 4, "two hours are left of three");
+    }
+
+    #[test]
+    fn hours_until_the_end_of_the_day_have_slots_until_midnight() {
+        let mut evening = hours("Asia/Kolkata", 1, (22, 0), (24, 0));
+        evening.breaks = vec![Break {
+            starts_at: Minute::parse("22:30").unwrap(),
+            ends_at: Minute::parse("23:30").unwrap(),
+        }];
+
+        let open = open_stretches(&[evening], &[], day("2026-11-23"));
+        let slots: Vec<_> = open
+            .iter()
+            .flat_map(|open| starts_within(open, TimeDelta::minutes(15)))
+            .map(|slot| time::show(slot.to))
+            .collect();
+
+        // Midnight in Kolkata is 18:30 of the day before in UTC.
+        let ends = ["16:45", "17:00", "18:15", "18:30"];
+        assert_eq!(slots, ends.map(|end| format!("2026-11-23T{end}:00Z")));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod api;
 mod availability;
 pub mod hours;
+mod minute;
 mod model;
 mod store;
 mod time_off;

@@ -8,6 +8,7 @@ use sqlx::types::Json;
 
 use super::availability::{Line, LineView};
 use super::hours::Break;
+use super::minute::Minute;
 use super::model::{DoctorView, Profile};
 use super::time_off::{NewTimeOff, TimeOffView};
 use crate::db::Tx;
@@ -178,8 +179,8 @@ impl sqlx::FromRow<'_, PgRow> for LineView {
             id: row.try_get("id")?,
             location_id: row.try_get("location_id")?,
             weekday: row.try_get("weekday")?,
-            starts_at: row.try_get("starts_at")?,
-            ends_at: row.try_get("ends_at")?,
+            starts_at: minute(row, "starts_at")?,
+            ends_at: minute(row, "ends_at")?,
             breaks,
             valid_from: row.try_get("valid_from")?,
             valid_to: row.try_get("valid_to")?,
@@ -187,10 +188,18 @@ impl sqlx::FromRow<'_, PgRow> for LineView {
     }
 }
 
+/// Hours cross as text: `24:00` is a time of day to PostgreSQL, and to no driver of it.
+fn minute(row: &PgRow, column: &str) -> sqlx::Result<Minute> {
+    Minute::parse(row.try_get(column)?).ok_or_else(|| sqlx::Error::ColumnDecode {
+        index: column.into(),
+        source: "no minute of a day".into(),
+    })
+}
+
 /// The weekly hours of a doctor, in the order of the week. (Old ones may name a location that has been closed since.)
 pub async fn availability(conn: &mut Conn, doctor: DoctorId) -> sqlx::Result<Vec<LineView>> {
     sqlx::query_as(
-        "select h.id, h.location_id, h.weekday, h.starts_at, h.ends_at, h.breaks, h.valid_from, h.valid_to
+        "select h.id, h.location_id, h.weekday, h.starts_at::text, h.ends_at::text, h.breaks, h.valid_from, h.valid_to
          from availability h join locations l on l.id = h.location_id and l.deleted_at is null
          where h.doctor_id = $1
          order by h.weekday, h.starts_at, h.valid_from nulls first, h.id",
@@ -226,16 +235,16 @@ pub async fn insert_availability(
     sqlx::query(
         "insert into availability
            (id, doctor_id, location_id, weekday, starts_at, ends_at, breaks, valid_from, valid_to)
-         select id, $1, location_id, weekday, starts_at, ends_at, breaks, valid_from, valid_to
-         from unnest($2::uuid[], $3::uuid[], $4::smallint[], $5::time[], $6::time[], $7::jsonb[], $8::date[], $9::date[])
+         select id, $1, location_id, weekday, starts_at::time, ends_at::time, breaks, valid_from, valid_to
+         from unnest($2::uuid[], $3::uuid[], $4::smallint[], $5::text[], $6::text[], $7::jsonb[], $8::date[], $9::date[])
            as h (id, location_id, weekday, starts_at, ends_at, breaks, valid_from, valid_to)",
     )
     .bind(doctor)
     .bind(lines.iter().map(|line| line.id.unwrap_or_else(AvailabilityId::new)).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.location_id).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.weekday).collect::<Vec<_>>())
-    .bind(lines.iter().map(|line| line.starts_at).collect::<Vec<_>>())
-    .bind(lines.iter().map(|line| line.ends_at).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.starts_at.to_string()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.ends_at.to_string()).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| Json(&line.breaks)).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.valid_from).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.valid_to).collect::<Vec<_>>())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use poem::Request;
 
 use super::openapi::Operations;
+use crate::audit::Reads;
 use crate::auth::Sessions;
 use crate::error::{FieldError, Problem};
 use crate::tenancy::{Clinic, Realm};
@@ -18,6 +19,8 @@ pub struct Context {
     pub clinic: Option<Arc<Clinic>>,
     pub sessions: Arc<Sessions>,
     pub operations: Arc<Operations>,
+    /// Where reads of personal data are noted.
+    pub reads: Arc<Reads>,
     pub address: Option<IpAddr>,
     pub request_id: String,
 }

@@ -17,6 +17,7 @@ use super::context::Context;
 use super::host::{self, Site};
 use super::openapi::Operations;
 use super::rest::Rest;
+use crate::audit::Reads;
 use crate::auth::Sessions;
 use crate::config::{Scheme, Settings};
 use crate::error::Problem;
@@ -36,6 +37,7 @@ pub struct Edge {
     pub directory: Arc<Directory>,
     pub platform: Arc<Realm>,
     pub sessions: Arc<Sessions>,
+    pub reads: Arc<Reads>,
     pub clinic_rooms: Rooms,
     pub platform_rooms: Rooms,
     pub landing: BoxEndpoint<'static, Response>,
@@ -70,6 +72,7 @@ impl Edge {
             clinic,
             sessions: self.sessions.clone(),
             operations: rooms.operations.clone(),
+            reads: self.reads.clone(),
             address: host::client_address(&request, &settings.trusted_proxies),
             request_id: request_id.to_owned(),
         };

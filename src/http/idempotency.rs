@@ -7,12 +7,13 @@ use poem::http::{Method, StatusCode};
 use poem::{FromRequest, IntoResponse, Request, RequestBody, Response, Result};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::context::Context;
 use crate::crypto::SealingKey;
 use crate::db::Tx;
 use crate::error::{FieldError, Problem};
-use crate::ids::AccountId;
+use crate::ids::{self, AccountId};
 use crate::tenancy::pools::Conn;
 
 const NAME: &str = "idempotency-key";
@@ -62,10 +63,7 @@ impl Idempotency {
     ) -> Result<Found<'_>, Problem> {
         let Some(key) = &self.key else { return Ok(Found::New(None)) };
         if !self.take(tx, self.lock_key(account, key)).await? {
-            return Err(Problem::conflict(
-                "idempotency-in-progress",
-                "the first request with this key is still running",
-            ));
+            return Err(in_progress());
         }
         let kept: Option<KeptRow> = sqlx::query_as(
             "select body_sha256, status, headers, body from idempotency_keys
@@ -111,12 +109,36 @@ impl Idempotency {
         Ok(false)
     }
 
+    pub fn is_given(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// An id that this caller's requests with this key have in common: work that cannot lie in a transaction is on record
+    /// under it meanwhile. Without a key it is another each time.
+    pub fn work_id(&self, account: AccountId) -> Uuid {
+        match &self.key {
+            Some(key) => {
+                let hash = self.hash(account, key);
+                uuid::Builder::from_custom_bytes(
+                    hash[..16].try_into().expect("sixteen of thirty-two"),
+                )
+                .into_uuid()
+            }
+            None => ids::new_uuid(),
+        }
+    }
+
     /// Where a kept answer is bound to.
     fn place(&self, account: AccountId, key: &str) -> String {
         format!("idempotency_keys.body:{account}:{}:{}:{key}", self.method, self.path)
     }
 
     fn lock_key(&self, account: AccountId, key: &str) -> i64 {
+        let hash = self.hash(account, key);
+        i64::from_be_bytes(hash[..8].try_into().expect("eight of thirty-two"))
+    }
+
+    fn hash(&self, account: AccountId, key: &str) -> [u8; 32] {
         let mut hash = Sha256::new();
         for part in [account.0.as_bytes().as_slice(), self.method.as_bytes(), self.path.as_bytes()]
         {
@@ -124,7 +146,7 @@ impl Idempotency {
             hash.update([0]);
         }
         hash.update(key);
-        i64::from_be_bytes(hash.finalize()[..8].try_into().expect("eight of thirty-two"))
+        hash.finalize().into()
     }
 }
 
@@ -159,6 +181,11 @@ impl Kept<'_> {
         response.set_body(body);
         Ok(())
     }
+}
+
+/// The same request is being answered elsewhere.
+pub fn in_progress() -> Problem {
+    Problem::conflict("idempotency-in-progress", "the first request with this key is still running")
 }
 
 fn replay(row: KeptRow, body: Vec<u8>) -> Response {
@@ -216,6 +243,11 @@ pub enum Replayable<T> {
 }
 
 impl<T: IntoResponse> Replayable<T> {
+    /// An answer made now.
+    pub fn now(answer: Response) -> Self {
+        Replayable::Now(answer, std::marker::PhantomData)
+    }
+
     /// Keeps the answer under its key if there is one, commits, and answers.
     pub async fn commit(mut tx: Tx, kept: Option<Kept<'_>>, answer: T) -> Result<Self, Problem> {
         let mut response = answer.into_response();
@@ -223,7 +255,7 @@ impl<T: IntoResponse> Replayable<T> {
             kept.keep(&mut tx, &mut response).await?;
         }
         tx.commit().await?;
-        Ok(Replayable::Now(response, std::marker::PhantomData))
+        Ok(Replayable::now(response))
     }
 }
 

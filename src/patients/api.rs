@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::model::{PatientRequest, PatientView, Search};
 use super::store;
-use crate::audit::{self, Act};
+use crate::audit::{self, Act, Seen};
 use crate::auth::May;
 use crate::auth::may::{ManagePatients, ReadPatients, WritePatients};
 use crate::error::Problem;
@@ -58,8 +58,11 @@ impl PatientsApi {
         let search = query.search.as_deref().map(Search::of);
         if let Some(own) = only {
             let mut conn = clinic.read().await?;
-            let own = store::by_id(&mut conn, own).await?;
-            return Ok(Payload(Listing::whole(own.into_iter().collect())));
+            let found = store::by_id(&mut conn, own).await?;
+            drop(conn);
+            let listing = Listing::whole(found.into_iter().collect());
+            who.saw(seen(&listing).about(own)).await?;
+            return Ok(Payload(listing));
         }
         let listing = match search {
             None => {
@@ -86,6 +89,7 @@ impl PatientsApi {
                 page.of(found.into_iter().map(|f| f.patient).collect(), |p| (last, p.id))
             }
         };
+        who.saw(seen(&listing)).await?;
         Ok(Payload(listing))
     }
 
@@ -134,6 +138,8 @@ impl PatientsApi {
         hide_others(who.only_patient()?, id.0)?;
         let mut conn = clinic.read().await?;
         let patient = store::by_id(&mut conn, id.0).await?.ok_or_else(Problem::not_found)?;
+        drop(conn);
+        who.saw(Seen::one("patient", id.0).about(id.0)).await?;
         Ok(Stored { etag: ETag(patient.version), view: patient })
     }
 
@@ -188,6 +194,10 @@ impl PatientsApi {
         tx.commit().await?;
         Ok(Done)
     }
+}
+
+fn seen(listing: &Listing<PatientView>) -> Seen {
+    Seen::list("patient", &listing.items, |patient| patient.id.0)
 }
 
 /// Somebody else's record is not there, to a patient.

@@ -5,7 +5,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::audit::{self, Act};
+use crate::audit::{self, Act, Seen};
 use crate::auth::may::ManagePlatform;
 use crate::auth::{May, Role, links, sessions};
 use crate::db::{self, Tx};
@@ -32,6 +32,16 @@ pub enum OwnerStatus {
     Active,
     Suspended,
     Banned,
+}
+
+impl OwnerStatus {
+    fn as_str(self) -> &'static str {
+        match self {
+            OwnerStatus::Active => "active",
+            OwnerStatus::Suspended => "suspended",
+            OwnerStatus::Banned => "banned",
+        }
+    }
 }
 
 /// A clinic owner.
@@ -109,7 +119,7 @@ impl AccountsApi {
     #[oai(path = "/clinic-admins", method = "get", operation_id = "listClinicOwners")]
     async fn list(
         &self,
-        _who: May<ManagePlatform>,
+        who: May<ManagePlatform>,
         caller: OnPlatform,
         query: Query<ListOwners>,
     ) -> Result<Payload<Listing<OwnerView>>, Problem> {
@@ -124,7 +134,10 @@ impl AccountsApi {
         .bind(page.fetch())
         .fetch_all(&mut conn)
         .await?;
-        Ok(Payload(page.of(rows, |owner| owner.id)))
+        drop(conn);
+        let listing = page.of(rows, |owner| owner.id);
+        who.saw(Seen::list("account", &listing.items, |owner| owner.id.0)).await?;
+        Ok(Payload(listing))
     }
 
     /// Make a clinic owner's account
@@ -191,7 +204,7 @@ impl AccountsApi {
              returning id, role, full_name, email, phone, status, created_at, version",
         )
         .bind(id.0)
-        .bind(status)
+        .bind(status.as_str())
         .fetch_one(&mut *tx)
         .await?;
         if status != OwnerStatus::Active {
@@ -221,7 +234,7 @@ pub async fn create(
          returning id, role, full_name, email, phone, status, created_at, version",
     )
     .bind(AccountId::new())
-    .bind(role)
+    .bind(role.as_str())
     .bind(full_name)
     .bind(email)
     .bind(phone)

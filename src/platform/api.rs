@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use poem::Response;
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi};
 use serde_json::json;
@@ -12,16 +13,18 @@ use super::{Desk, store};
 use crate::audit::{self, Act};
 use crate::auth::may::ManageClinics;
 use crate::auth::{May, Role, links};
+use crate::db::Tx;
 use crate::error::Problem;
 use crate::http::etag::{ETag, IfMatch};
 use crate::http::fields::{Fields, Readable};
-use crate::http::idempotency::{Found, Idempotency, Replayable};
+use crate::http::idempotency::{self, Found, Idempotency, Replayable};
 use crate::http::input::{Input, Query};
 use crate::http::page::{Listing, Page};
 use crate::http::path::Path;
 use crate::http::payload::{Created, Payload, Stored};
 use crate::ids::AccountId;
 use crate::tenancy::notices::Notice;
+use crate::tenancy::provision::{ProvisionError, Provisioned};
 
 /// Clinics, as the platform sees them.
 pub struct ClinicsApi;
@@ -78,33 +81,37 @@ impl ClinicsApi {
         let body_sha256 = body.sha256();
         let new = body.read()?.into_new(only_owner(&who));
         // Making a database is no part of any transaction, so none is open meanwhile: the reserved name keeps others out.
-        let mut tx = desk.platform.begin(who.actor()).await?;
-        if let Found::Done(response) = key.begin(&mut tx, who.account, body_sha256).await? {
+        if let Some(response) = done_before(&desk, &who, &key, body_sha256).await? {
             return Ok(Replayable::Replayed(response));
         }
-        tx.rollback().await?;
-        let made = desk.provisioner.provision(&new, who.actor()).await?;
+        let work = key.work_id(who.account);
+        let answer = async |mut tx: Tx, made: Provisioned| {
+            let refused = ProvisionError::Refused;
+            let clinic = store::by_slug(&mut tx, &new.slug).await?;
+            let clinic = clinic.ok_or_else(|| refused(Problem::not_found()))?;
+            // The answer commits with the clinic: whoever asks again after a crash hears it, too.
+            let kept = match key.begin(&mut tx, who.account, body_sha256).await.map_err(refused)? {
+                Found::New(kept) => kept,
+                Found::Done(_) => return Err(refused(idempotency::in_progress())),
+            };
+            let answer = created(&desk, clinic, &made);
+            Replayable::commit(tx, kept, answer).await.map_err(refused)
+        };
+        match desk.provisioner.provision_and(&new, who.actor(), work, answer).await {
+            Err(ProvisionError::SlugTaken) if key.is_given() => {}
+            other => return Ok(other?),
+        }
+        // Taken by whom? This very request may be running elsewhere, or have ended since we looked.
         let mut conn = desk.platform.read().await?;
-        let clinic = store::by_slug(&mut conn, &new.slug).await?.ok_or_else(Problem::not_found)?;
+        let holder = store::holder(&mut conn, &new.slug).await?;
         drop(conn);
-        let host = format!("{}.{}", new.slug, desk.settings.base_domain);
-        let url = desk.settings.public_url(&host);
-        let link = links::url(&url, &made.password_token);
-        let answer = Created {
-            etag: ETag(clinic.version),
-            location: format!("/clinics/{}", clinic.slug),
-            view: CreatedClinic {
-                clinic,
-                url,
-                set_password_url: desk.settings.smtp_url.is_none().then_some(link),
-            },
-        };
-        let mut tx = desk.platform.begin(who.actor()).await?;
-        let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
-            Found::New(kept) => kept,
-            Found::Done(_) => None,
-        };
-        Replayable::commit(tx, kept, answer).await
+        if holder.is_none_or(|holder| holder.lease_token == Some(work)) {
+            return Err(idempotency::in_progress());
+        }
+        match done_before(&desk, &who, &key, body_sha256).await? {
+            Some(response) => Ok(Replayable::Replayed(response)),
+            None => Err(ProvisionError::SlugTaken.into()),
+        }
     }
 
     /// One clinic
@@ -176,6 +183,35 @@ impl ClinicsApi {
         slug: Path<String>,
     ) -> Result<Stored<ClinicView>, Problem> {
         become_status(&desk, &who, &slug.0, ClinicStatus::Archived).await
+    }
+}
+
+/// The answer that was given under this key before.
+async fn done_before(
+    desk: &Desk,
+    who: &May<ManageClinics>,
+    key: &Idempotency,
+    body_sha256: [u8; 32],
+) -> Result<Option<Response>, Problem> {
+    let mut tx = desk.platform.begin(who.actor()).await?;
+    if let Found::Done(response) = key.begin(&mut tx, who.account, body_sha256).await? {
+        return Ok(Some(response));
+    }
+    tx.rollback().await?;
+    Ok(None)
+}
+
+fn created(desk: &Desk, clinic: ClinicView, made: &Provisioned) -> Created<CreatedClinic> {
+    let url = desk.settings.public_url(&format!("{}.{}", clinic.slug, desk.settings.base_domain));
+    let link = links::url(&url, &made.password_token);
+    Created {
+        etag: ETag(clinic.version),
+        location: format!("/clinics/{}", clinic.slug),
+        view: CreatedClinic {
+            clinic,
+            url,
+            set_password_url: desk.settings.smtp_url.is_none().then_some(link),
+        },
     }
 }
 

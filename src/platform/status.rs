@@ -6,10 +6,9 @@ use super::model::{ClinicStatus, ClinicView};
 use super::store;
 use crate::audit::{self, Act, Actor};
 use crate::error::Problem;
-
 use crate::ids::AccountId;
-use crate::tenancy::Realm;
 use crate::tenancy::notices::{Notice, Notices};
+use crate::tenancy::{Realm, wakeups};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
@@ -44,6 +43,9 @@ pub async fn set_status(
         return Err(StatusError::IllegalTransition { from: clinic.status, to });
     }
     let changed = store::set_status(&mut tx, clinic.id, to).await?;
+    if to == ClinicStatus::Active {
+        wakeups::reopened(&mut *tx, clinic.id.0).await?;
+    }
     let action = match to {
         ClinicStatus::Suspended => "clinic.suspended",
         ClinicStatus::Archived => "clinic.archived",

@@ -1,5 +1,7 @@
 //! All SQL of the platform's desk.
 
+use uuid::Uuid;
+
 use super::model::{ClinicChange, ClinicStatus, ClinicView};
 use crate::db::Tx;
 use crate::ids::{AccountId, ClinicId};
@@ -48,6 +50,20 @@ pub async fn by_slug(conn: &mut Conn, slug: &str) -> sqlx::Result<Option<ClinicV
     .await
 }
 
+/// Under which lease a clinic is being made or unmade; `None` for one that stands.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Holder {
+    pub lease_token: Option<Uuid>,
+}
+
+/// Who holds a name.
+pub async fn holder(conn: &mut Conn, slug: &str) -> sqlx::Result<Option<Holder>> {
+    sqlx::query_as("select lease_token from clinics where slug = $1")
+        .bind(slug)
+        .fetch_optional(conn)
+        .await
+}
+
 pub async fn lock(tx: &mut Tx, slug: &str) -> sqlx::Result<Option<ClinicView>> {
     sqlx::query_as(columns!(
         "select",
@@ -70,7 +86,7 @@ pub async fn set_status(
         ""
     ))
     .bind(id)
-    .bind(status)
+    .bind(status.as_str())
     .fetch_one(&mut **tx)
     .await
 }

@@ -9,6 +9,7 @@ use super::model::{
 };
 use super::standing::{remove_account, set_status};
 use super::store::{self, Filter};
+use crate::audit::Seen;
 use crate::auth::may::{OwnAccount, ReadStaff, WriteStaff};
 use crate::auth::{May, Role};
 use crate::db::Tx;
@@ -57,7 +58,7 @@ impl StaffApi {
     #[oai(path = "/users", method = "get", operation_id = "listUsers")]
     async fn list(
         &self,
-        _who: May<ReadStaff>,
+        who: May<ReadStaff>,
         clinic: Here,
         query: Query<ListUsers>,
     ) -> Result<Payload<Listing<AccountView>>, Problem> {
@@ -67,7 +68,10 @@ impl StaffApi {
         let mut conn = clinic.read().await?;
         let filter = Filter { role, status, search };
         let rows = store::list(&mut conn, &filter, after, page.fetch()).await?;
-        Ok(Payload(page.of(rows, |user| user.id)))
+        drop(conn);
+        let listing = page.of(rows, |user| user.id);
+        who.saw(Seen::list("account", &listing.items, |user| user.id.0)).await?;
+        Ok(Payload(listing))
     }
 
     /// Let somebody in who works here
@@ -113,6 +117,8 @@ impl StaffApi {
     async fn me(&self, who: May<OwnAccount>, clinic: Here) -> Result<Stored<AccountView>, Problem> {
         let mut conn = clinic.read().await?;
         let user = store::by_id(&mut conn, who.account).await?.ok_or_else(Problem::not_found)?;
+        drop(conn);
+        who.saw(Seen::one("account", user.id)).await?;
         Ok(Stored { etag: ETag(user.version), view: user })
     }
 
@@ -151,12 +157,14 @@ impl StaffApi {
     #[oai(path = "/users/:id", method = "get", operation_id = "getUser")]
     async fn get(
         &self,
-        _who: May<ReadStaff>,
+        who: May<ReadStaff>,
         clinic: Here,
         id: Path<AccountId>,
     ) -> Result<Stored<AccountView>, Problem> {
         let mut conn = clinic.read().await?;
         let user = staff_only(store::by_id(&mut conn, id.0).await?)?;
+        drop(conn);
+        who.saw(Seen::one("account", user.id)).await?;
         Ok(Stored { etag: ETag(user.version), view: user })
     }
 

@@ -25,6 +25,12 @@ pub enum StaffRole {
     Accountant,
 }
 
+impl StaffRole {
+    pub fn as_str(self) -> &'static str {
+        Role::from(self).as_str()
+    }
+}
+
 impl From<StaffRole> for Role {
     fn from(role: StaffRole) -> Self {
         match role {

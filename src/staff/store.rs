@@ -46,8 +46,8 @@ pub async fn list(
          order by id limit $5"
     ))
     .bind(after.map_or(uuid::Uuid::nil(), |id| id.0))
-    .bind(filter.role)
-    .bind(filter.status)
+    .bind(filter.role.map(StaffRole::as_str))
+    .bind(filter.status.map(AccountStatus::as_str))
     .bind(&filter.search)
     .bind(limit)
     .fetch_all(conn)
@@ -101,7 +101,7 @@ pub async fn insert(
         returning
     ))
     .bind(id)
-    .bind(role)
+    .bind(role.as_str())
     .bind(&new.full_name)
     .bind(&new.email)
     .bind(&new.phone)
@@ -123,7 +123,7 @@ pub async fn update(
         returning
     ))
     .bind(id)
-    .bind(role)
+    .bind(role.as_str())
     .bind(&new.full_name)
     .bind(&new.email)
     .bind(&new.phone)
@@ -142,7 +142,7 @@ pub async fn set_status(
         returning
     ))
     .bind(id)
-    .bind(status)
+    .bind(status.as_str())
     .fetch_one(&mut **tx)
     .await
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::directory::ClinicRow;
 use super::pools::{BudgetError, Pool, PoolSettings, Server};
 use super::{Realm, handshake};
+use crate::audit::{Chain, Sealer};
 use crate::config::Settings;
 use crate::crypto::MasterKey;
 use crate::error::Problem;
@@ -28,6 +29,8 @@ pub struct Central {
     pub home: PgConnectOptions,
     /// The budget of connections to it, less central's share.
     pub home_server: Arc<Server>,
+    /// Links audit logs into chains, the platform's and clinics'.
+    pub sealer: Arc<Sealer>,
 }
 
 impl Central {
@@ -47,14 +50,13 @@ impl Central {
         let share = home_server.set_aside("central", SHARE)?;
         let central = PoolSettings { max_open: SHARE, ..PoolSettings::new(pooled, Uuid::nil()) };
         let host = format!("admin.{}", settings.base_domain);
-        let realm = Realm {
-            id: Uuid::nil(),
-            keys: master.platform().clone(),
-            clock,
-            url: settings.public_url(&host),
-            pool: Pool::new(share, central, handshake::none()),
-        };
-        Ok(Self { master, realm: Arc::new(realm), home: direct, home_server })
+        let pool = Pool::new(share, central, handshake::none());
+        let keys = master.platform().clone();
+        let sealer = Sealer::new(pool.clone());
+        let chain = Chain::new(Uuid::nil(), &keys, pool.clone(), sealer.clone());
+        let url = settings.public_url(&host);
+        let realm = Arc::new(Realm { id: Uuid::nil(), keys, clock, url, chain, pool });
+        Ok(Self { master, realm, home: direct, home_server, sealer })
     }
 
     /// Connections open to the home server, all pools together.

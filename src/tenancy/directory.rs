@@ -10,7 +10,9 @@ use sqlx::postgres::PgConnectOptions;
 use super::central::Central;
 use super::freshness::{Freshness, Stamp};
 use super::pools::{Pool, PoolSettings};
+use super::reach::Reach;
 use super::{Clinic, Realm, handshake, roles};
+use crate::audit::Chain;
 use crate::config::Settings;
 use crate::crypto::{ClinicKeys, Unreadable};
 use crate::db::Telling;
@@ -22,6 +24,20 @@ use crate::worker::FastPath;
 
 /// With central down, clinics already known go on for this long.
 const GRACE: Duration = Duration::from_secs(15 * 60);
+
+/// How long what nobody uses is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    pub connection: Duration,
+    /// A clinic's handle, and its pool with it.
+    pub clinic: Duration,
+}
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self { connection: Duration::from_secs(60), clinic: Duration::from_secs(600) }
+    }
+}
 
 /// What the central database says of one clinic.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
@@ -97,7 +113,9 @@ pub struct Directory {
     /// A clinic's slug never changes.
     slugs: Cache<ClinicId, String>,
     hinter: Hinter,
+    reach: Arc<Reach>,
     fast_path: FastPath,
+    idle: Idle,
 }
 
 impl Directory {
@@ -108,6 +126,7 @@ impl Directory {
         freshness: Arc<Freshness>,
         hinter: Hinter,
         fast_path: FastPath,
+        idle: Idle,
     ) -> Self {
         Self {
             central,
@@ -117,7 +136,7 @@ impl Directory {
             // Nothing awaits inside the listener: moka runs it within other callers' gets.
             entries: Cache::builder()
                 .max_capacity(20_000)
-                .time_to_idle(Duration::from_secs(600))
+                .time_to_idle(idle.clinic)
                 .eviction_listener(|_, entry: Entry, cause| {
                     if cause.was_evicted()
                         && let Some(clinic) = entry.clinic
@@ -131,8 +150,10 @@ impl Directory {
                 .time_to_live(Duration::from_secs(30))
                 .build(),
             slugs: Cache::builder().max_capacity(20_000).build(),
+            reach: Reach::new(hinter.clone()),
             hinter,
             fast_path,
+            idle,
         }
     }
 
@@ -262,12 +283,19 @@ impl Directory {
             .application_name("nadi");
         let pool = Pool::new(
             self.central.home_server.clone(),
-            PoolSettings::new(connect, row.id.0),
+            PoolSettings {
+                idle: self.idle.connection,
+                reached: Some(self.reach.of(row.id)),
+                ..PoolSettings::new(connect, row.id.0)
+            },
             handshake::of_clinic(row.id),
         );
         let host = format!("{}.{}", row.slug, self.settings.base_domain);
+        let sealer = self.central.sealer.clone();
+        let chain = Chain::new(row.id.0, &keys, pool.clone(), sealer);
         let realm = Arc::new(Realm {
             id: row.id.0,
+            chain,
             keys,
             clock: self.clock.clone(),
             url: self.settings.public_url(&host),

@@ -11,6 +11,7 @@ pub mod migrate;
 pub mod notices;
 pub mod pools;
 pub mod provision;
+pub mod reach;
 mod realm;
 pub mod roles;
 pub mod wakeups;

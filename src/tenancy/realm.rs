@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 use super::pools::{AcquireError, Conn, Pool};
-use crate::audit::Actor;
+use crate::audit::{Actor, Chain};
 use crate::crypto::ClinicKeys;
 use crate::db::{Opening, Telling, Tx};
 use crate::error::Problem;
@@ -24,6 +24,8 @@ pub struct Realm {
     pub clock: Clock,
     /// Where the world finds it, for links: `https://shanti.clinics.example`.
     pub url: String,
+    /// Its audit log's.
+    pub chain: Arc<Chain>,
     pub(super) pool: Pool,
 }
 
@@ -44,7 +46,8 @@ impl Realm {
 
     pub(crate) async fn open(&self, actor: Actor, opening: Opening<'_>) -> Result<Tx, Problem> {
         let conn = self.read().await?;
-        Ok(Tx::begin(conn, actor, opening, self.clock.now()).await?)
+        let chain = self.chain.clone();
+        Ok(Tx::begin(conn, actor, chain, opening, self.clock.now()).await?)
     }
 
     fn unreachable(&self, error: AcquireError) -> Problem {

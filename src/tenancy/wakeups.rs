@@ -46,7 +46,8 @@ pub async fn hint(
     Ok(())
 }
 
-/// L: takes up to `limit` clinics that are due, longest due first, and leaves their wake-ups as they are.
+/// L: takes up to `limit` clinics that are due, longest due first, and leaves their wake-ups as they are. Clinics that are
+/// not open are passed over: their wake-ups stand until they are.
 pub async fn lease(
     central: impl PgExecutor<'_>,
     limit: i64,
@@ -55,10 +56,12 @@ pub async fn lease(
 ) -> sqlx::Result<Vec<Lease>> {
     sqlx::query_as(
         "with c as (
-           select clinic_id, due_at > now() as swept from wakeups
-           where least(due_at, sweep_at) <= now() and leased_until <= now()
-           order by least(due_at, sweep_at) limit $1
-           for update skip locked)
+           select d.clinic_id, d.due_at > now() as swept
+           from wakeups d join clinics on clinics.id = d.clinic_id
+           where least(d.due_at, d.sweep_at) <= now() and d.leased_until <= now()
+             and clinics.status = 'active'
+           order by least(d.due_at, d.sweep_at) limit $1
+           for update of d skip locked)
          update wakeups w set
            lease_token = gen_random_uuid(),
            leased_until = now() + make_interval(secs => $2),
@@ -142,6 +145,18 @@ pub async fn unreachable(central: impl PgExecutor<'_>, lease: &Lease) -> sqlx::R
     .execute(central)
     .await?;
     Ok(written.rows_affected() == 1)
+}
+
+/// A clinic is open again: a hint with no grace, in the transaction that opens it. Its wake-up stood all the while, but
+/// whoever was looking when it closed may have put it off. If its row is missing, E gives it one.
+pub async fn reopened(central: impl PgExecutor<'_>, clinic_id: Uuid) -> sqlx::Result<()> {
+    sqlx::query(
+        "update wakeups set hints = hints + 1, due_at = least(due_at, now()) where clinic_id = $1",
+    )
+    .bind(clinic_id)
+    .execute(central)
+    .await?;
+    Ok(())
 }
 
 /// E: gives a row to each clinic that has none, due for a sweep at once. Hourly, at start, after a restore.

@@ -47,7 +47,10 @@ impl<C: Clinics> Inner<C> {
     pub(super) async fn look(self: &Arc<Self>, mut lease: Lease) -> bool {
         let clinic_id = lease.clinic_id;
         match self.look_after(&mut lease).await {
-            Ok(more) => return more,
+            Ok(more) => {
+                self.clinics.looked_after(clinic_id).await;
+                return more;
+            }
             Err(Ended::LeaseLost) => tracing::warn!(%clinic_id, "lost the lease of a clinic"),
             Err(Ended::Central(error)) => {
                 tracing::warn!(%clinic_id, %error, "dropped a look: the ledger does not answer");

@@ -30,6 +30,13 @@ pub trait Clinics: Send + Sync + 'static {
 
     /// Hands one message over. No connection is held meanwhile, and the row's lease is kept for as long as it takes.
     fn deliver(&self, clinic_id: Uuid, row: OutboxRow) -> impl Future<Output = Delivery> + Send;
+
+    /// A look at this clinic has ended, an hourly sweep's at the least: whatever else a dead process may have left undone there
+    /// is done now.
+    fn looked_after(&self, clinic_id: Uuid) -> impl Future<Output = ()> + Send {
+        let _ = clinic_id;
+        async {}
+    }
 }
 
 /// A clinic's database does not answer.

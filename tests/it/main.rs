@@ -5,20 +5,25 @@
 mod support;
 
 mod appointments;
+mod audit;
 mod auth;
 mod budget;
 mod channels;
 mod cli;
+mod clinics_once;
 mod demo;
 mod doctors;
 mod embedded;
 mod faults;
 mod http;
+mod idle;
 mod isolation;
 mod ledger;
 mod ledger_model;
 mod locations;
 mod messages;
+mod midnight;
+mod panics;
 mod patients;
 mod permissions;
 mod plans;

@@ -78,6 +78,14 @@ pub(super) async fn see_off(server: Arc<Server>, lane: LaneId, link: Link) {
 
 /// A connection that has passed the handshake.
 pub(super) async fn open(pool: &PoolInner) -> Result<Link, AcquireError> {
+    let opened = dial_and_greet(pool).await;
+    if let Some(tell) = &pool.settings.reached {
+        tell(opened.is_ok());
+    }
+    opened
+}
+
+async fn dial_and_greet(pool: &PoolInner) -> Result<Link, AcquireError> {
     let settings = &pool.settings;
     let deadline = Instant::now() + settings.connect_timeout;
     let conn = dial(settings, deadline).await.inspect_err(|error| {

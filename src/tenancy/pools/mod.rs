@@ -37,6 +37,9 @@ pub type Handshake = Arc<
     dyn for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<(), HandshakeError>> + Send + Sync,
 >;
 
+/// Told of each attempt to connect, whether it came to a connection.
+pub type Reached = Arc<dyn Fn(bool) + Send + Sync>;
+
 /// Why a new connection was not let in.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
@@ -88,6 +91,7 @@ pub struct PoolSettings {
     pub connect_timeout: Duration,
     /// False behind PgBouncer in transaction mode: statements stay unnamed, and the session is left as it is.
     pub persistent: bool,
+    pub reached: Option<Reached>,
 }
 
 impl PoolSettings {
@@ -102,6 +106,7 @@ impl PoolSettings {
             lifetime: Duration::from_secs(30 * 60),
             connect_timeout: Duration::from_secs(5),
             persistent: true,
+            reached: None,
         }
     }
 }
@@ -154,6 +159,14 @@ impl Pool {
             Claimed::Conn(conn) => Ok(conn),
             Claimed::Waiting(waiting) => waiting.within(self.inner.settings.wait).await,
         }
+    }
+
+    /// A pool of one connection to the same place, under the same budget and handshake: for what must still be written after
+    /// this one has left service.
+    pub fn afterwards(&self) -> Pool {
+        let PoolInner { server, settings, handshake, .. } = &*self.inner;
+        let settings = PoolSettings { max_open: 1, ..settings.clone() };
+        Pool::new(server.clone(), settings, handshake.clone())
     }
 
     /// Takes the pool out of service, without waiting: callers in the queue and new ones hear `Closed`, idle connections

@@ -20,7 +20,7 @@ use super::{migrate, roles};
 use crate::audit::{self, Act, Actor};
 use crate::auth::links;
 use crate::crypto::{ClinicKeys, RootKey};
-use crate::db;
+use crate::db::{self, Tx};
 use crate::error::Problem;
 use crate::ids::{self, AccountId, ClinicId, LocationId, ServerId};
 use crate::outbox;
@@ -65,6 +65,9 @@ pub enum ProvisionError {
     SlugTaken,
     #[error("the clinic could not be made: {0}")]
     Failed(String),
+    /// By whoever had more to do in the transaction that opens it.
+    #[error("the clinic was not opened: {}", .0.detail)]
+    Refused(Problem),
     #[error(transparent)]
     Db(#[from] sqlx::Error),
 }
@@ -80,6 +83,7 @@ impl From<ProvisionError> for Problem {
                     "the clinic could not be made; nothing was left behind",
                 )
             }
+            ProvisionError::Refused(problem) => problem,
             ProvisionError::Db(error) => error.into(),
         }
     }
@@ -109,16 +113,33 @@ impl Provisioner {
         new: &NewClinic,
         by: Actor,
     ) -> Result<Provisioned, ProvisionError> {
+        self.provision_and(new, by, ids::new_uuid(), async |tx: Tx, made| {
+            tx.commit().await?;
+            Ok(made)
+        })
+        .await
+    }
+
+    /// As [`Provisioner::provision`]; `finish` commits the transaction that opens the clinic, and may first add to it.
+    ///
+    /// The name is held under `lease` meanwhile. It may be the same for several attempts: each has a clinic id of its own.
+    pub async fn provision_and<T>(
+        &self,
+        new: &NewClinic,
+        by: Actor,
+        lease: Uuid,
+        finish: impl AsyncFnOnce(Tx, Provisioned) -> Result<T, ProvisionError>,
+    ) -> Result<T, ProvisionError> {
         let _turn = self.turn.acquire().await.expect("never closed"); // before the lease begins to run
         let id = ClinicId::new();
         let root = RootKey::generate();
-        let lease = ids::new_uuid();
         self.reserve(id, new, &root, lease).await?;
-        let made = match self.build(id, new, &ClinicKeys::derive(&root)).await {
-            Ok(made) => self.activate(made, new, lease, by).await,
-            Err(error) => Err(error),
+        let made = async {
+            let made = self.build(id, new, &ClinicKeys::derive(&root)).await?;
+            let tx = self.open(&made, new, lease, by).await?;
+            finish(tx, made).await
         };
-        match made {
+        match made.await {
             Ok(made) => {
                 self.notices.tell(Notice::Clinic(new.slug.clone())).await;
                 Ok(made)
@@ -196,14 +217,14 @@ impl Provisioner {
         made
     }
 
-    /// From now on it is open.
-    async fn activate(
+    /// Once this transaction has committed, it is open.
+    async fn open(
         &self,
-        made: Provisioned,
+        made: &Provisioned,
         new: &NewClinic,
         lease: Uuid,
         by: Actor,
-    ) -> Result<Provisioned, ProvisionError> {
+    ) -> Result<Tx, ProvisionError> {
         let failed = |problem: Problem| ProvisionError::Failed(problem.detail);
         let mut tx = self.central.realm.begin(by).await.map_err(failed)?;
         let activated = sqlx::query(
@@ -226,8 +247,7 @@ impl Provisioner {
             .about(made.id)
             .details(json!({ "slug": new.slug, "name": new.name }));
         audit::record(&mut tx, act).await?;
-        tx.commit().await?;
-        Ok(made)
+        Ok(tx)
     }
 
     /// Removes all traces of an unfinished clinic. The row goes last: while it stands, the work is on record.
@@ -335,12 +355,18 @@ async fn found(
     .bind(&new.admin.phone)
     .execute(&mut *tx)
     .await?;
+    let location = LocationId::new();
     sqlx::query("insert into locations (id, name, time_zone) values ($1, $2, $3)")
-        .bind(LocationId::new())
+        .bind(location)
         .bind(&new.name)
         .bind(&new.time_zone)
         .execute(&mut *tx)
         .await?;
+    let act = Act::new("account.created", "account", admin);
+    let act = act.details(json!({ "role": "clinic_admin" }));
+    audit::record_as(&mut *tx, Actor::platform(), act).await?;
+    let act = Act::new("location.created", "location", location);
+    audit::record_as(&mut *tx, Actor::platform(), act).await?;
     let token = links::put(&mut *tx, admin).await?;
     // No gate, no hint: nobody works here yet, and the clinic is hinted when it opens.
     outbox::put(&mut *tx, &links::invitation(keys, admin, &token, now)).await?;

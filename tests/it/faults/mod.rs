@@ -4,6 +4,8 @@
 mod central;
 mod kills;
 mod mail;
+mod points;
+mod reach;
 mod stops;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -4,6 +4,7 @@
 mod databases;
 mod hinting;
 mod interleavings;
+mod order;
 mod outbox;
 mod stage;
 mod statements;

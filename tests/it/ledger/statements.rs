@@ -213,3 +213,19 @@ async fn a_write_back_waits_for_a_hint_in_progress_and_then_sees_it() {
     let wakes = wakes_in(&mut central).await.expect("the hint is not deleted");
     assert!(wakes <= 3.0);
 }
+
+#[tokio::test]
+async fn a_clinic_that_is_not_open_keeps_its_wake_up_until_it_is() {
+    let databases = Databases::new().await;
+    let mut central = databases.central().await;
+    hint(&mut central, databases.clinic_id, Duration::ZERO).await;
+
+    for status in ["suspended", "archived"] {
+        execute(&mut central, &format!("update clinics set status = '{status}'")).await;
+        let leases = wakeups::lease(&mut central, 10, MINUTE, Uuid::now_v7()).await.unwrap();
+        assert!(leases.is_empty(), "{status}");
+        assert!(wakes_in(&mut central).await.unwrap() <= 0.0, "{status}");
+    }
+    execute(&mut central, "update clinics set status = 'active'").await;
+    assert_eq!(lease_one(&mut central).await.hints, 1);
+}

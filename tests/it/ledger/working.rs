@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::databases::Databases;
 use super::{GRACE, MINUTE, execute, hint, message, until, wakes_in};
 
-struct PostOffice {
+pub(super) struct PostOffice {
     central: Pool,
     clinic: Pool,
     closed: AtomicBool,
@@ -32,7 +32,7 @@ struct PostOffice {
 }
 
 #[derive(Clone)]
-struct Post(Arc<PostOffice>);
+pub(super) struct Post(Arc<PostOffice>);
 
 impl Clinics for Post {
     async fn central(&self) -> sqlx::Result<Conn> {
@@ -61,14 +61,14 @@ fn pool(connect: &PgConnectOptions) -> Pool {
     Pool::new(server, settings, Arc::new(|_| Box::pin(async { Ok(()) })))
 }
 
-struct Office {
-    databases: Databases,
+pub(super) struct Office {
+    pub(super) databases: Databases,
     post: Arc<PostOffice>,
-    worker: Worker<Post>,
-    stop: CancellationToken,
+    pub(super) worker: Worker<Post>,
+    pub(super) stop: CancellationToken,
 }
 
-fn quick() -> Settings {
+pub(super) fn quick() -> Settings {
     Settings {
         poll: Duration::from_millis(50),
         grace: Duration::from_millis(200),
@@ -85,7 +85,7 @@ impl Office {
         Self::with(databases, hinter, settings)
     }
 
-    fn with(databases: Databases, hinter: Hinter, settings: Settings) -> Self {
+    pub(super) fn with(databases: Databases, hinter: Hinter, settings: Settings) -> Self {
         let post = Arc::new(PostOffice {
             central: pool(&databases.central),
             clinic: pool(&databases.clinic),
@@ -99,7 +99,7 @@ impl Office {
         Self { databases, post, worker, stop }
     }
 
-    fn run(&self) -> JoinHandle<()> {
+    pub(super) fn run(&self) -> JoinHandle<()> {
         let worker = self.worker.clone();
         tokio::spawn(async move { worker.run().await })
     }
@@ -116,7 +116,7 @@ impl Office {
         self.post.delivered.lock().unwrap().clone()
     }
 
-    async fn statuses(&self) -> Vec<String> {
+    pub(super) async fn statuses(&self) -> Vec<String> {
         sqlx::query_scalar("select status from outbox order by status")
             .fetch_all(&mut self.databases.clinic().await)
             .await
@@ -124,7 +124,7 @@ impl Office {
     }
 
     /// Everything sent, and no wake-up left.
-    async fn until_at_rest(&self) {
+    pub(super) async fn until_at_rest(&self) {
         until("the ledger is at rest", async || {
             let left = "select exists (select from outbox where done_at is null)";
             let left: bool = sqlx::query_scalar(left)

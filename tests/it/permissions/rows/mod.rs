@@ -1,6 +1,7 @@
 //! The table: a slice has a file of rows, and a line in one of the two lists below.
 
 mod appointments;
+mod audit;
 mod auth;
 mod doctors;
 mod locations;
@@ -14,11 +15,18 @@ use serde_json::{Value, json};
 use super::scene::{Names, Scene};
 
 /// At a clinic's host.
-pub(super) const AT_A_CLINIC: &[&[Row]] =
-    &[auth::ROWS, patients::ROWS, appointments::ROWS, staff::ROWS, locations::ROWS, doctors::ROWS];
+pub(super) const AT_A_CLINIC: &[&[Row]] = &[
+    auth::ROWS,
+    patients::ROWS,
+    appointments::ROWS,
+    staff::ROWS,
+    locations::ROWS,
+    doctors::ROWS,
+    audit::ROWS,
+];
 
 /// At the platform's host.
-pub(super) const AT_THE_PLATFORM: &[&[Row]] = &[auth::ROWS, platform::ROWS];
+pub(super) const AT_THE_PLATFORM: &[&[Row]] = &[auth::ROWS, platform::ROWS, audit::ROWS];
 
 /// One operation of a description: who may, and what a good request to it looks like.
 #[derive(Clone, Copy)]

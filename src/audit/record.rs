@@ -1,9 +1,10 @@
-//! Who did what, when, from where: one row for each change, in the change's own transaction.
+//! The row of a change, in the change's own transaction.
 
 use serde_json::{Value, json};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
-pub use crate::actor::Actor;
+use super::Actor;
 use crate::db::Tx;
 
 /// What was done to what.
@@ -24,6 +25,11 @@ impl Act {
         Self { action, entity, entity_id: Some(id.into()), about_id: None, details: json!({}) }
     }
 
+    /// Of something that may have no id.
+    pub fn unknown(action: &'static str, entity: &'static str) -> Self {
+        Self { action, entity, entity_id: None, about_id: None, details: json!({}) }
+    }
+
     pub fn about(mut self, id: impl Into<Uuid>) -> Self {
         self.about_id = Some(id.into());
         self
@@ -41,6 +47,13 @@ impl Act {
 /// The database's; the change then does not commit either.
 pub async fn record(tx: &mut Tx, act: Act) -> sqlx::Result<()> {
     let actor = tx.actor().clone();
+    record_as(&mut **tx, actor, act).await?;
+    tx.note_audit();
+    Ok(())
+}
+
+/// As [`record`], where there is no clinic at work yet whose transaction it could be.
+pub async fn record_as(conn: impl PgExecutor<'_>, actor: Actor, act: Act) -> sqlx::Result<()> {
     sqlx::query(
         "insert into audit_log
            (request_id, account_id, role, session_id, address, action, entity, entity_id, about_id, details)
@@ -56,7 +69,7 @@ pub async fn record(tx: &mut Tx, act: Act) -> sqlx::Result<()> {
     .bind(act.entity_id)
     .bind(act.about_id)
     .bind(act.details)
-    .execute(&mut **tx)
+    .execute(conn)
     .await
     .map(drop)
 }

@@ -1,5 +1,7 @@
 //! `nadi doctor`: looks at everything, changes nothing, and says what to do.
 
+mod audit;
+
 use clap::Args;
 use serde::Serialize;
 use sqlx::{ConnectOptions, PgConnection};
@@ -12,6 +14,9 @@ use crate::tenancy::migrate;
 
 #[derive(Args)]
 pub struct Doctor {
+    /// Follow the audit log of this clinic alone (may be given several times), not of all and of the platform
+    #[arg(long, value_name = "SLUG")]
+    clinic: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -28,7 +33,7 @@ struct Finding {
 impl Doctor {
     pub async fn run(self) -> anyhow::Result<Outcome> {
         let core = core()?;
-        let findings = examine(&core).await;
+        let findings = examine(&core, &self.clinic).await;
         let sick = findings.iter().filter(|finding| !finding.good).count();
         if self.json {
             output::json(&serde_json::json!({ "healthy": sick == 0, "findings": findings }))?;
@@ -49,7 +54,7 @@ impl Doctor {
     }
 }
 
-async fn examine(core: &Core) -> Vec<Finding> {
+async fn examine(core: &Core, only: &[String]) -> Vec<Finding> {
     let mut findings = vec![mail(core).await];
     let connected = core.central.home.connect().await;
     let mut connection = match connected {
@@ -85,6 +90,7 @@ async fn examine(core: &Core) -> Vec<Finding> {
             says: error.to_string(),
         }));
         findings.extend(clinics(core).await);
+        findings.extend(audit::chains(core, only).await);
     }
     findings
 }
