@@ -27,10 +27,18 @@ use crate::http::edge::{Edge, Rooms};
 use crate::http::openapi::{self, Operations};
 use crate::http::site;
 use crate::locations::api::LocationsApi;
-use crate::messaging::Post;
+use crate::messaging::channels::guard::AllowList;
+use crate::messaging::channels::http::{Http, Limits};
+use crate::messaging::consents::api::ConsentsApi;
 use crate::messaging::deliver::Deliverer;
 use crate::messaging::inbox::Inbox;
+use crate::messaging::sent::api::MessagesApi;
+use crate::messaging::settings::api::MessagingSettingsApi;
+use crate::messaging::settings::{Bases, Setups};
 use crate::messaging::templates::Books;
+use crate::messaging::webhooks::{self, Inbound};
+use crate::messaging::{MailServer, Post};
+use crate::one_time_codes::api::OneTimeCodesApi;
 use crate::patients::api::PatientsApi;
 use crate::platform::Desk;
 use crate::platform::accounts::AccountsApi;
@@ -123,16 +131,35 @@ pub struct App {
     worker: Worker<Deliverer>,
     stop_sending: CancellationToken,
     reads: Arc<Reads>,
+    post: Arc<Post>,
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-type ClinicApis =
-    (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi, AuditApi);
+type ClinicApis = (
+    AuthApi,
+    OneTimeCodesApi,
+    StaffApi,
+    LocationsApi,
+    DoctorsApi,
+    PatientsApi,
+    AppointmentsApi,
+    AuditApi,
+    (MessagingSettingsApi, MessagesApi, ConsentsApi),
+);
 
 fn clinic_service() -> OpenApiService<ClinicApis, ()> {
-    let apis =
-        (AuthApi, StaffApi, LocationsApi, DoctorsApi, PatientsApi, AppointmentsApi, AuditApi);
+    let apis = (
+        AuthApi,
+        OneTimeCodesApi,
+        StaffApi,
+        LocationsApi,
+        DoctorsApi,
+        PatientsApi,
+        AppointmentsApi,
+        AuditApi,
+        (MessagingSettingsApi, MessagesApi, ConsentsApi),
+    );
     OpenApiService::new(apis, "nadi: a clinic", VERSION).server("/api/v1")
 }
 
@@ -151,9 +178,26 @@ pub fn platform_description() -> Value {
     openapi::complete(&platform_service().spec())
 }
 
-fn rooms(description: Value, api: impl poem::Endpoint + 'static) -> Rooms {
+fn rooms(beside: Route, description: Value, api: impl poem::Endpoint + 'static) -> Rooms {
     let operations = Arc::new(Operations::of(&description));
-    Rooms { routes: site::rooms(api.map_to_response().boxed(), Arc::new(description)), operations }
+    let routes = site::rooms(beside, api.map_to_response().boxed(), Arc::new(description));
+    Rooms { routes, operations }
+}
+
+/// Where providers are, as far as the platform says so.
+fn bases(settings: &Settings, is_demo: bool) -> anyhow::Result<Bases> {
+    let allowed = AllowList::new(settings.outbound_hosts.split(',')).map_err(|entry| {
+        let expected = format!("hosts, addresses or networks between commas, not `{entry}`");
+        SettingError::Bad { name: "NADI_OUTBOUND_HOSTS".to_owned(), expected }
+    })?;
+    let mail = settings.smtp_url.as_ref().map(MailServer::new).transpose()?;
+    Ok(Bases {
+        whatsapp: settings.whatsapp_base_url.clone(),
+        sms: settings.sms_base_url.clone(),
+        only_named: is_demo,
+        allowed: Arc::new(allowed),
+        mail: mail.map(Arc::new),
+    })
 }
 
 impl App {
@@ -162,7 +206,13 @@ impl App {
     pub async fn new(core: Core, mode: Mode) -> anyhow::Result<Self> {
         core.require_central_schema().await?;
         let settings = &core.settings;
-        let post = Arc::new(Post::new(settings.smtp_url.as_ref(), mode.inbox.clone())?);
+        let bases = bases(settings, mode.inbox.is_some())?;
+        let http =
+            Http::new(Limits::default(), bases.allowed.as_ref().clone(), core.clock.clone())?;
+        let post = Arc::new(Post::new(http, mode.inbox.clone()));
+        let setups = Setups::new(bases, core.freshness.clone(), core.notices.clone());
+        let setups = Arc::new(setups);
+        let inbound = Arc::new(Inbound::new(setups.clone()));
         let books = Arc::new(Books::new(core.freshness.clone(), core.notices.clone()));
         let hinter = Hinter::start(core.central.home.clone());
         let fast_path = FastPath::default();
@@ -178,8 +228,10 @@ impl App {
         let deliverer = Deliverer {
             central: core.central.clone(),
             directory: directory.clone(),
-            post,
+            post: post.clone(),
             books: books.clone(),
+            setups: setups.clone(),
+            inbound: inbound.clone(),
         };
         let stop_sending = CancellationToken::new();
         let worker = Worker::new(
@@ -197,8 +249,14 @@ impl App {
             platform: core.central.realm.clone(),
             sessions,
             reads: reads.clone(),
-            clinic_rooms: rooms(clinic_description(), clinic_service().into_endpoint()),
+            limits: Arc::default(),
+            clinic_rooms: rooms(
+                webhooks::routes(Route::new(), &inbound),
+                clinic_description(),
+                clinic_service().into_endpoint().data(setups),
+            ),
             platform_rooms: rooms(
+                Route::new(),
                 platform_description(),
                 platform_service().into_endpoint().data(Arc::new(Desk {
                     platform: core.central.realm.clone(),
@@ -211,7 +269,7 @@ impl App {
             health: health(&core),
             only_clinic: mode.only_clinic,
         };
-        Ok(Self { core, edge, directory, hinter, worker, stop_sending, reads })
+        Ok(Self { core, edge, directory, hinter, worker, stop_sending, reads, post })
     }
 
     /// Serves until told to stop; then lets what runs finish, up to `drain`.
@@ -224,7 +282,7 @@ impl App {
         stop: CancellationToken,
         drain: Duration,
     ) -> anyhow::Result<()> {
-        let Self { core, edge, directory, hinter, worker, stop_sending, reads } = self;
+        let Self { core, edge, directory, hinter, worker, stop_sending, reads, post } = self;
         listener.set_nonblocking(true)?;
         let acceptor = TcpAcceptor::from_std(listener)?;
         // Background work goes on until the last request has been answered.
@@ -239,6 +297,7 @@ impl App {
             core.central.clone(),
             hinter,
             reads.clone(),
+            post,
             background.clone(),
         ));
         let sealing = tokio::spawn(seal_the_platform(core.central.clone(), background.clone()));
@@ -292,6 +351,7 @@ async fn tidy(
     central: Arc<Central>,
     hinter: Hinter,
     reads: Arc<Reads>,
+    post: Arc<Post>,
     stop: CancellationToken,
 ) {
     let mut pace = tokio::time::interval(Duration::from_secs(5));
@@ -300,6 +360,7 @@ async fn tidy(
         crate::metrics::CLINICS.set(directory.known() as i64);
         crate::metrics::CONNECTIONS.set(central.open_connections() as i64);
         crate::metrics::HINTS_OWED.set(hinter.owed() as i64);
+        post.show_breakers();
         crate::metrics::AUDIT_READS_WAITING.set(reads.waiting() as i64);
     }
 }

@@ -37,6 +37,18 @@ pub fn random_token() -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random::<32>())
 }
 
+/// Six digits, leading zeros kept, each code as likely as any other.
+pub fn random_code() -> String {
+    const CODES: u32 = 1_000_000;
+    const FAIR: u32 = u32::MAX - u32::MAX % CODES; // taken from beyond it, low codes would come oftener
+    loop {
+        let drawn = u32::from_be_bytes(random());
+        if drawn < FAIR {
+            return format!("{:06}", drawn % CODES);
+        }
+    }
+}
+
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
@@ -141,6 +153,8 @@ pub struct ClinicKeys {
     pub blind_index: [u8; 32],
     /// Links the audit log's rows into a chain that nobody can make anew from the database alone.
     pub audit: [u8; 32],
+    /// The pepper of one-time codes, and what recognises a device that signed in with one.
+    pub one_time_codes: [u8; 32],
     /// Seals fields.
     pub fields: SealingKey,
     database_password: [u8; 32],
@@ -154,6 +168,7 @@ impl ClinicKeys {
             refresh: expand(&hkdf, "refresh tokens"),
             blind_index: expand(&hkdf, "blind index"),
             audit: expand(&hkdf, "audit chain"),
+            one_time_codes: expand(&hkdf, "one-time codes"),
             fields: SealingKey::new(&expand(&hkdf, "field encryption")),
             database_password: expand(&hkdf, "database role password"),
         }
@@ -205,7 +220,14 @@ mod tests {
     fn every_purpose_has_a_key_of_its_own() {
         let keys = ClinicKeys::derive(&RootKey::generate());
 
-        let all = [keys.tokens, keys.refresh, keys.blind_index, keys.audit, keys.database_password];
+        let all = [
+            keys.tokens,
+            keys.refresh,
+            keys.blind_index,
+            keys.audit,
+            keys.one_time_codes,
+            keys.database_password,
+        ];
         for (i, a) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|b| a != b));
         }

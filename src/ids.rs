@@ -97,6 +97,8 @@ id! {
     AccountId,
     /// One sign-in on one device.
     SessionId,
+    /// Somebody's asking for a one-time code.
+    CodeRequestId,
     /// A branch of a clinic.
     LocationId,
     /// A doctor: the same id as the doctor's account.

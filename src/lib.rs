@@ -24,6 +24,7 @@ pub mod appointments;
 pub mod doctors;
 pub mod locations;
 pub mod messaging;
+pub mod one_time_codes;
 pub mod patients;
 pub mod platform;
 pub mod staff;

@@ -22,6 +22,7 @@ pub(super) async fn tell(
         patient_id: Some(visit.patient_id.0),
         user_id: None,
         payload_cipher: None,
+        channels: Vec::new(),
         due_at: now,
         expires_at,
     };

@@ -112,7 +112,10 @@ impl AuthApi {
     ) -> Result<Payload<Tokens>, Problem> {
         let token = body.read()?.refresh_token;
         let actor = caller.actor();
-        Ok(Payload(refresh::refresh(&caller.realm, &caller.sessions, &token, actor).await?))
+        Ok(Payload(
+            refresh::refresh(&caller.realm, &caller.sessions, &caller.limits, &token, actor)
+                .await?,
+        ))
     }
 
     /// End this session

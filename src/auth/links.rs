@@ -43,6 +43,7 @@ pub fn invitation(
         patient_id: None,
         user_id: Some(account.0),
         payload_cipher: Some(keys.fields.seal(&place, token.as_bytes())),
+        channels: Vec::new(),
         due_at: now,
         expires_at: now + TimeDelta::seconds(LIFETIME.as_secs() as i64),
         dedupe_key,

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use poem::http::StatusCode;
 use serde_json::json;
 
 use super::pair::{self, Tokens};
@@ -12,12 +11,13 @@ use crate::audit::{self, Act, Actor};
 use crate::crypto;
 use crate::db::Tx;
 use crate::error::Problem;
+use crate::http::limits::Limit;
 use crate::ids::{AccountId, SessionId};
 use crate::tenancy::Realm;
 
 /// Failures that one (identifier, address) may have in the window.
-const FAILURES: i64 = 10;
-const WINDOW: Duration = Duration::from_secs(15 * 60);
+const FAILED: Limit = Limit::new("login", 10, 15 * 60);
+const WINDOW: Duration = FAILED.window;
 
 /// What a caller brings.
 pub struct Credentials {
@@ -35,7 +35,7 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
     let subject = subject(realm, &given.identifier, actor.address);
     let mut conn = realm.read().await?;
     let (failures, wait) = store::login_failures(&mut conn, &subject, WINDOW).await?;
-    if failures >= FAILURES {
+    if failures >= i64::from(FAILED.quota) {
         return Err(too_many(wait));
     }
     let account = store::account_by_identifier(&mut conn, &given.identifier).await?;
@@ -58,7 +58,7 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
     let mut tx = realm.begin(actor).await?;
     store::lock_failures(&mut tx, &subject).await?;
     let (failures, wait) = store::login_failures(&mut tx, &subject, WINDOW).await?;
-    if failures >= FAILURES {
+    if failures >= i64::from(FAILED.quota) {
         return Err(too_many(wait));
     }
     let Some(account) = account else {
@@ -110,14 +110,5 @@ fn identifier_mac(realm: &Realm, identifier: &str) -> String {
 }
 
 fn too_many(wait: Option<f64>) -> Problem {
-    let wait = wait.unwrap_or(60.0).ceil().max(1.0) as u64;
-    let policy = format!("\"login\";q={FAILURES};w={}", WINDOW.as_secs());
-    Problem::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "rate-limited",
-        "too many failed sign-ins; wait, or set a new password",
-    )
-    .retry_after(wait)
-    .header(poem::http::HeaderName::from_static("ratelimit-policy"), &policy)
-    .header(poem::http::HeaderName::from_static("ratelimit"), &format!("\"login\";r=0;t={wait}"))
+    FAILED.refuse(wait.unwrap_or(60.0), "too many failed sign-ins; wait, or set a new password")
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use poem::http::header;
+use poem::http::{StatusCode, header};
 use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
@@ -65,6 +65,8 @@ permissions! {
     WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
     /// Who did and who read what.
     ReadAudit = "audit.read": &[ClinicAdmin, SuperAdmin];
+    /// Providers, policies, and what became of messages.
+    ManageMessaging = "messaging.manage": &[ClinicAdmin];
     ManageClinics = "clinics.manage": &[SuperAdmin, ClinicOwner];
     ManagePlatform = "platform.manage": &[SuperAdmin];
 }
@@ -154,6 +156,24 @@ pub fn bearer(request: &Request) -> Result<&str, Problem> {
         .ok_or_else(|| Problem::unauthenticated("send `Authorization: Bearer <access token>`"))
 }
 
+/// Who calls. A token that is none counts against its address: guessing is as expensive as asking without one.
+async fn counted_principal(request: &Request, unlimited: bool) -> Result<Principal, Problem> {
+    let context = Context::of(request);
+    let who = match principal(request).await {
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED => {
+            if request.headers().contains_key(header::AUTHORIZATION) {
+                context.limits.stranger(context.address).await?;
+            }
+            return Err(problem);
+        }
+        other => other?,
+    };
+    if !(unlimited && who.role == SuperAdmin) {
+        context.limits.call(context.realm.id, who.account).await?;
+    }
+    Ok(who)
+}
+
 async fn principal(request: &Request) -> Result<Principal, Problem> {
     let context = Context::of(request);
     let token = bearer(request)?;
@@ -208,7 +228,8 @@ impl<'a, P: Permission> ApiExtractor<'a> for May<P> {
         _: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        let who = principal(request).await?;
+        // Provisioning has no limit for the platform itself.
+        let who = counted_principal(request, P::NAME == ManageClinics::NAME).await?;
         if !P::ROLES.contains(&who.role) {
             return Err(Problem::forbidden().into());
         }

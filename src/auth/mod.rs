@@ -1,6 +1,7 @@
 //! Who asks, and may they? Passwords, sessions, tokens, roles: the same for clinics and for the platform.
 
 pub mod api;
+pub mod enter;
 pub mod links;
 pub mod login;
 pub mod may;

@@ -5,6 +5,7 @@ use super::pair::{self, Tokens};
 use super::{Sessions, refresh_token, store};
 use crate::audit::{self, Act, Actor};
 use crate::error::Problem;
+use crate::http::limits::Limits;
 use crate::ids::{AccountId, SessionId};
 use crate::tenancy::Realm;
 
@@ -14,15 +15,18 @@ const GRACE_SECONDS: f64 = 10.0;
 /// Exchanges a refresh token for a new pair.
 ///
 /// # Errors
-/// `401 unauthenticated` for what is no token of ours or of an ended session; `401 refresh-token-reused` for an old one.
+/// `401 unauthenticated` for what is no token of ours or of an ended session; `401 refresh-token-reused` for an old one;
+/// `429` beyond 60 a minute.
 pub async fn refresh(
     realm: &Realm,
     sessions: &Sessions,
+    limits: &Limits,
     token: &str,
     actor: Actor,
 ) -> Result<Tokens, Problem> {
     let no_good = || Problem::unauthenticated("this refresh token is not good here, or no longer");
     let (session, generation) = refresh_token::parse(realm, token).ok_or_else(no_good)?;
+    limits.refresh(session).await?;
     let mut conn = realm.read().await?;
     if let Some(account) =
         store::advance_session(&mut conn, session, generation, refresh_token::LIFETIME).await?

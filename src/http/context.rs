@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use poem::Request;
 
+use super::limits::Limits;
 use super::openapi::Operations;
 use crate::audit::Reads;
 use crate::auth::Sessions;
@@ -18,6 +19,7 @@ pub struct Context {
     /// None on the platform's host.
     pub clinic: Option<Arc<Clinic>>,
     pub sessions: Arc<Sessions>,
+    pub limits: Arc<Limits>,
     pub operations: Arc<Operations>,
     /// Where reads of personal data are noted.
     pub reads: Arc<Reads>,

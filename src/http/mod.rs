@@ -7,6 +7,7 @@ pub mod fields;
 pub mod host;
 pub mod idempotency;
 pub mod input;
+pub mod limits;
 pub mod openapi;
 pub mod page;
 pub mod path;

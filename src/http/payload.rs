@@ -70,6 +70,52 @@ impl<T: Type> ApiResponse for Payload<T> {
     }
 }
 
+/// `200` with JSON, and perhaps a cookie.
+pub struct Remembered<T> {
+    pub view: T,
+    /// The whole of `Set-Cookie`.
+    pub cookie: Option<String>,
+}
+
+impl<T: Serialize + Send> IntoResponse for Remembered<T> {
+    fn into_response(self) -> Response {
+        let mut response = json(StatusCode::OK, &self.view);
+        if let Some(cookie) = &self.cookie {
+            set(&mut response, header::SET_COOKIE, cookie);
+        }
+        response
+    }
+}
+
+impl<T: Type> ApiResponse for Remembered<T> {
+    fn meta() -> MetaResponses {
+        meta::<T>(200, "OK", &[])
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+/// `202`: taken in; what comes of it comes later.
+pub struct Accepted<T>(pub T);
+
+impl<T: Serialize + Send> IntoResponse for Accepted<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::ACCEPTED, &self.0)
+    }
+}
+
+impl<T: Type> ApiResponse for Accepted<T> {
+    fn meta() -> MetaResponses {
+        meta::<T>(202, "Accepted", &[])
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
 /// `200` with a stored resource and its tag.
 pub struct Stored<T> {
     pub view: T,

@@ -4,12 +4,12 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use secrecy::SecretString;
-use serde::Deserialize;
 
 use super::channels::Channel;
 use super::kind::Kind;
 use crate::auth::links;
 use crate::ids::{AccountId, PatientId};
+use crate::one_time_codes::{self, Addressed, Unaddressed};
 use crate::outbox::{self, OutboxRow};
 use crate::tenancy::Clinic;
 use crate::tenancy::pools::Conn;
@@ -90,9 +90,12 @@ pub async fn facts(
         .ok_or_else(|| ComposeError::UnknownPurpose(row.purpose.clone()))?;
     match kind {
         Kind::SignInCode | Kind::RegisterCode => {
-            let payload = opened(clinic, row)?;
-            let to = serde_json::from_slice(&payload).map_err(|_| ComposeError::Unreadable)?;
-            Ok(of_code(clinic, kind, row, to))
+            match one_time_codes::addressed(clinic, conn, row).await {
+                Ok(to) => Ok(of_code(clinic, kind, row, to)),
+                Err(Unaddressed::Needless(why)) => Ok(Composed::Needless(why)),
+                Err(Unaddressed::Unreadable) => Err(ComposeError::Unreadable),
+                Err(Unaddressed::Db(error)) => Err(error.into()),
+            }
         }
         Kind::Booked | Kind::Moved | Kind::Cancelled | Kind::ReminderDay | Kind::ReminderHours => {
             of_visit(clinic, conn, kind, row).await
@@ -217,20 +220,6 @@ async fn of_link(
     })))
 }
 
-/// A one-time code with its addresses, as it lies sealed in its row.
-#[derive(Deserialize)]
-pub struct Addressed {
-    pub code: String,
-    /// None where a family shares the phone, and for somebody who is no patient yet: nobody but us chooses our words.
-    pub name: Option<String>,
-    pub phone: Option<String>,
-    pub email: Option<String>,
-    pub language: Option<String>,
-    /// By which it may go, in this order; empty: as the clinic's policy says.
-    #[serde(default)]
-    pub channels: Vec<Channel>,
-}
-
 fn of_code(clinic: &Clinic, kind: Kind, row: &OutboxRow, to: Addressed) -> Composed {
     let now = clinic.clock.now();
     let left = (row.expires_at - now).num_seconds().max(1);
@@ -246,7 +235,7 @@ fn of_code(clinic: &Clinic, kind: Kind, row: &OutboxRow, to: Addressed) -> Compo
             time_zone: clinic.zone,
         },
         values: Values::Code { code: to.code.into(), minutes: (left + 59) / 60 },
-        channels: to.channels,
+        channels: to.channels.iter().filter_map(|name| Channel::named(name)).collect(),
         replies: Vec::new(),
         written_at: now,
     }))

@@ -14,8 +14,8 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 pub use sending::{
-    Attempt, Claimed, Delivery, Finished, OutboxRow, claim, claim_one, end_attempt, extend_lease,
-    finish, start_attempt,
+    Claimed, Delivery, Ended, Finished, Handed, OutboxRow, claim, claim_one, extend_lease, finish,
+    hand_on, start_attempt,
 };
 
 /// G1: enters the gate until the transaction ends. Never inside a savepoint: rolling back to it would leave the gate,
@@ -35,6 +35,8 @@ pub struct NewMessage {
     pub user_id: Option<Uuid>,
     /// Encrypted; wiped once the message is done.
     pub payload_cipher: Option<Vec<u8>>,
+    /// By which channels it may go, in this order; empty: as the clinic's policy says.
+    pub channels: Vec<String>,
     pub due_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
 }
@@ -48,12 +50,13 @@ pub fn payload_place(dedupe_key: &str) -> String {
 pub async fn put(tx: impl PgExecutor<'_>, message: &NewMessage) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_scalar(
         "insert into outbox as o (id, purpose, dedupe_key, subject_id, patient_id, user_id,
-                                  payload_cipher, due_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                  payload_cipher, due_at, expires_at, channels)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          on conflict (dedupe_key) do update set
            status = 'queued', done_at = null, leased_until = null, last_error = null,
            lease_token = o.lease_token + 1, payload_cipher = excluded.payload_cipher,
-           due_at = excluded.due_at, expires_at = excluded.expires_at
+           due_at = excluded.due_at, expires_at = excluded.expires_at, channels = excluded.channels,
+           gave_up = '{}', passed = '{}', accepted = '{}', turn_since = null, attempts_before = o.attempts
          where o.status = 'suppressed'
          returning id",
     )
@@ -66,6 +69,7 @@ pub async fn put(tx: impl PgExecutor<'_>, message: &NewMessage) -> sqlx::Result<
     .bind(&message.payload_cipher)
     .bind(message.due_at)
     .bind(message.expires_at)
+    .bind(&message.channels)
     .fetch_optional(tx)
     .await
 }
@@ -96,7 +100,7 @@ pub async fn move_to(
 ) -> sqlx::Result<u64> {
     let moved = sqlx::query(
         "update outbox set
-           status = 'queued', due_at = $3, expires_at = $4,
+           status = 'queued', due_at = $3, expires_at = $4, turn_since = null,
            leased_until = null, lease_token = lease_token + 1
          where subject_id = $1 and purpose = $2 and done_at is null",
     )

@@ -4,4 +4,5 @@ pub mod api;
 mod model;
 mod store;
 
-pub use model::Gender;
+pub use model::{Gender, PatientRequest};
+pub use store::insert;

@@ -88,6 +88,8 @@ impl House {
             directory,
             platform: core.central.realm.clone(),
             sessions: Arc::new(Sessions::new(core.freshness.clone(), core.notices.clone())),
+            reads: Arc::default(),
+            limits: Arc::default(),
             clinic_rooms: rooms(),
             platform_rooms: rooms(),
             landing: boxed(make(panic_at_once)),

@@ -30,6 +30,7 @@ fn message(key: &str, due_at: DateTime<Utc>) -> NewMessage {
         patient_id: None,
         user_id: None,
         payload_cipher: None,
+        channels: Vec::new(),
         due_at,
         expires_at: due_at + TimeDelta::days(1),
     }

@@ -5,6 +5,7 @@ mod audit;
 mod auth;
 mod doctors;
 mod locations;
+mod one_time_codes;
 mod patients;
 mod platform;
 mod staff;
@@ -17,6 +18,7 @@ use super::scene::{Names, Scene};
 /// At a clinic's host.
 pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     auth::ROWS,
+    one_time_codes::ROWS,
     patients::ROWS,
     appointments::ROWS,
     staff::ROWS,
