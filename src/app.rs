@@ -185,7 +185,7 @@ fn rooms(beside: Route, description: Value, api: impl poem::Endpoint + 'static) 
 }
 
 /// Where providers are, as far as the platform says so.
-fn bases(settings: &Settings, is_demo: bool) -> anyhow::Result<Bases> {
+pub(crate) fn bases(settings: &Settings, is_demo: bool) -> anyhow::Result<Bases> {
     let allowed = AllowList::new(settings.outbound_hosts.split(',')).map_err(|entry| {
         let expected = format!("hosts, addresses or networks between commas, not `{entry}`");
         SettingError::Bad { name: "NADI_OUTBOUND_HOSTS".to_owned(), expected }

@@ -73,6 +73,19 @@ impl Setup {
         self.rules.get(&class).cloned().unwrap_or_else(|| class.rule())
     }
 
+    /// Where its providers are called, by name.
+    pub fn hosts(&self) -> Vec<(&'static str, (String, u16))> {
+        let place = |url: &Url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?));
+        let whatsapp = self.whatsapp.as_ref().map(|whatsapp| ("WhatsApp", &whatsapp.account.base));
+        let sms = self.sms.as_ref().and_then(|sms| match &sms.account {
+            sms::Account::Msg91(account) => Some(("MSG91", &account.base)),
+            sms::Account::Twilio(account) => Some(("Twilio", &account.base)),
+            sms::Account::Gateway(_) => None,
+        });
+        let named = whatsapp.into_iter().chain(sms);
+        named.filter_map(|(name, base)| Some((name, place(base)?))).collect()
+    }
+
     pub fn new(
         version: i64,
         url: &str,

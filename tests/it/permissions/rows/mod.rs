@@ -5,6 +5,7 @@ mod audit;
 mod auth;
 mod doctors;
 mod locations;
+mod messaging;
 mod one_time_codes;
 mod patients;
 mod platform;
@@ -20,6 +21,7 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     auth::ROWS,
     one_time_codes::ROWS,
     patients::ROWS,
+    messaging::ROWS,
     appointments::ROWS,
     staff::ROWS,
     locations::ROWS,
