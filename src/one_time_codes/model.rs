@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::crypto::{self, ClinicKeys};
 use crate::http::fields::{self, Fault, Fields, Parser, Readable};
 use crate::ids::CodeRequestId;
+pub use crate::messaging::channels::Channel;
 use crate::patients::{Gender, PatientRequest};
 
 /// How long a code lives.
@@ -104,26 +105,6 @@ impl Identifier {
         let phone = self.phone()?;
         let block = &phone[..phone.len().saturating_sub(4)];
         Some(crypto::mac(&keys.blind_index, format!("otp\0prefix\0{block}").as_bytes()))
-    }
-}
-
-/// A way to a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Enum)]
-#[serde(rename_all = "snake_case")]
-#[oai(rename_all = "snake_case")]
-pub enum Channel {
-    Whatsapp,
-    Sms,
-    Email,
-}
-
-impl Channel {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Channel::Whatsapp => "whatsapp",
-            Channel::Sms => "sms",
-            Channel::Email => "email",
-        }
     }
 }
 

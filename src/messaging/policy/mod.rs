@@ -110,7 +110,7 @@ fn at(hour: u32) -> NaiveTime {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Enum)]
 #[serde(rename_all = "snake_case")]
-#[oai(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case", rename = "DeliveryMode")]
 pub enum Mode {
     /// One channel after the other, until it arrived.
     Sequential,

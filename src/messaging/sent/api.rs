@@ -24,7 +24,7 @@ pub struct MessagesApi;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Enum)]
 #[serde(rename_all = "snake_case")]
-#[oai(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case", rename = "MessageStatus")]
 pub enum Status {
     Queued,
     Sending,
