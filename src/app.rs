@@ -12,6 +12,7 @@ use poem_openapi::OpenApiService;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio_util::sync::CancellationToken;
 
 use crate::appointments::api::AppointmentsApi;
@@ -36,6 +37,7 @@ use crate::messaging::sent::api::MessagesApi;
 use crate::messaging::settings::api::MessagingSettingsApi;
 use crate::messaging::settings::{Bases, Setups};
 use crate::messaging::templates::Books;
+use crate::messaging::templates::api::TemplatesApi;
 use crate::messaging::webhooks::{self, Inbound};
 use crate::messaging::{MailServer, Post};
 use crate::one_time_codes::api::OneTimeCodesApi;
@@ -43,6 +45,7 @@ use crate::patients::api::PatientsApi;
 use crate::platform::Desk;
 use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
+use crate::retention::Retention;
 use crate::staff::api::StaffApi;
 use crate::tenancy::directory::Idle;
 use crate::tenancy::freshness::Freshness;
@@ -76,7 +79,7 @@ impl Core {
         let master = MasterKey::new(settings.require_master_key()?);
         let central = Arc::new(Central::new(&settings, pooled, direct, master, clock.clone())?);
         let freshness = Arc::new(Freshness::default());
-        let notices = Notices::new(central.realm.clone(), freshness.clone());
+        let notices = Notices::new(freshness.clone());
         let provisioner = Arc::new(Provisioner::new(central.clone(), notices.clone()));
         Ok(Self { settings: Arc::new(settings), central, freshness, notices, provisioner, clock })
     }
@@ -84,10 +87,11 @@ impl Core {
     /// # Errors
     /// When the central schema is older than this binary needs: migrating it is the operator's decision.
     pub async fn require_central_schema(&self) -> anyhow::Result<()> {
-        let conn = self.central.realm.read().await;
-        let mut conn =
-            conn.context("cannot reach the central database: check NADI_CENTRAL_DATABASE_URL")?;
-        let level = migrate::central_pending(conn.raw()).await?.current;
+        let connected = self.central.home.connect().await;
+        let mut connection = connected
+            .context("cannot reach the central database: check NADI_CENTRAL_DATABASE_URL")?;
+        let level = migrate::central_pending(&mut connection).await?.current;
+        connection.close().await?;
         let needed = migrate::central_level();
         if level < needed {
             bail!(
@@ -132,6 +136,7 @@ pub struct App {
     stop_sending: CancellationToken,
     reads: Arc<Reads>,
     post: Arc<Post>,
+    retention: Arc<Retention>,
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -144,6 +149,7 @@ type ClinicApis = (
     DoctorsApi,
     PatientsApi,
     AppointmentsApi,
+    TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
 );
@@ -157,6 +163,7 @@ fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         DoctorsApi,
         PatientsApi,
         AppointmentsApi,
+        TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),
     );
@@ -225,10 +232,12 @@ impl App {
             fast_path.clone(),
             Idle::default(),
         ));
+        let retention = Arc::new(Retention::default());
         let deliverer = Deliverer {
             central: core.central.clone(),
             directory: directory.clone(),
             post: post.clone(),
+            retention: retention.clone(),
             books: books.clone(),
             setups: setups.clone(),
             inbound: inbound.clone(),
@@ -253,7 +262,7 @@ impl App {
             clinic_rooms: rooms(
                 webhooks::routes(Route::new(), &inbound),
                 clinic_description(),
-                clinic_service().into_endpoint().data(setups),
+                clinic_service().into_endpoint().data(setups).data(books),
             ),
             platform_rooms: rooms(
                 Route::new(),
@@ -269,7 +278,7 @@ impl App {
             health: health(&core),
             only_clinic: mode.only_clinic,
         };
-        Ok(Self { core, edge, directory, hinter, worker, stop_sending, reads, post })
+        Ok(Self { core, edge, directory, hinter, worker, stop_sending, reads, retention, post })
     }
 
     /// Serves until told to stop; then lets what runs finish, up to `drain`.
@@ -282,7 +291,8 @@ impl App {
         stop: CancellationToken,
         drain: Duration,
     ) -> anyhow::Result<()> {
-        let Self { core, edge, directory, hinter, worker, stop_sending, reads, post } = self;
+        let Self { core, edge, directory, hinter, worker, stop_sending, reads, retention, post } =
+            self;
         listener.set_nonblocking(true)?;
         let acceptor = TcpAcceptor::from_std(listener)?;
         // Background work goes on until the last request has been answered.
@@ -300,7 +310,8 @@ impl App {
             post,
             background.clone(),
         ));
-        let sealing = tokio::spawn(seal_the_platform(core.central.clone(), background.clone()));
+        let keeping =
+            tokio::spawn(keep_the_platform(core.central.clone(), retention, background.clone()));
         let served = Server::new_with_acceptor(acceptor)
             .idle_timeout(Duration::from_secs(75))
             .run_with_graceful_shutdown(edge, stop.cancelled_owned(), Some(drain))
@@ -310,7 +321,7 @@ impl App {
         reads.drain(DRAIN_AUDIT).await;
         core.central.sealer.drain(DRAIN_AUDIT).await;
         background.cancel();
-        for task in [listening, watching, tidying, sealing] {
+        for task in [listening, watching, tidying, keeping] {
             task.await.context("background work")?;
         }
         Ok(served?)
@@ -337,12 +348,17 @@ pub async fn serve_metrics(bind: SocketAddr, stop: CancellationToken) -> anyhow:
 /// How long a stop waits for reads to be noted, and again for what is to be sealed.
 const DRAIN_AUDIT: Duration = Duration::from_secs(5);
 
-/// The platform's log is one, so it is looked at now and then: what a dead process or a command left unsealed. (Clinics have
-/// the worker's sweep.)
-async fn seal_the_platform(central: Arc<Central>, stop: CancellationToken) {
+/// The platform's database is one, so it is looked at now and then: what a dead process or a command left unsealed in its log,
+/// and what is of no use any more. (Clinics have the worker's sweep.)
+async fn keep_the_platform(
+    central: Arc<Central>,
+    retention: Arc<Retention>,
+    stop: CancellationToken,
+) {
     let mut pace = tokio::time::interval(Duration::from_secs(60));
     while stop.run_until_cancelled(pace.tick()).await.is_some() {
         central.realm.chain.ring();
+        stop.run_until_cancelled(retention.keep(&central.realm)).await;
     }
 }
 

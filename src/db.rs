@@ -205,8 +205,15 @@ pub fn is_connection_trouble(error: &sqlx::Error) -> bool {
     }
 }
 
-/// True when PostgreSQL asks to try the same transaction again: a deadlock, or a lost race.
-pub fn is_worth_a_retry(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    matches!(code.as_deref(), Some("40P01" | "40001"))
+/// How often a transaction has been tried.
+#[derive(Default)]
+pub struct Tries(u8);
+
+impl Tries {
+    /// True when PostgreSQL asks to try the same transaction again (a deadlock, or a lost race), up to three times.
+    pub fn again(&mut self, error: &sqlx::Error) -> bool {
+        let code = error.as_database_error().and_then(|e| e.code());
+        self.0 += 1;
+        self.0 <= 3 && matches!(code.as_deref(), Some("40P01" | "40001"))
+    }
 }

@@ -15,6 +15,7 @@ pub mod ids;
 pub mod metrics;
 pub mod money;
 pub mod outbox;
+pub mod retention;
 pub mod tenancy;
 pub mod time;
 pub mod worker;

@@ -15,7 +15,7 @@ use super::{diary, slots};
 use crate::audit::Seen;
 use crate::auth::may::{ReadAppointments, ReadPlaces, WriteAppointments};
 use crate::auth::{May, Permission, Role};
-use crate::db;
+use crate::db::{Tries, Tx};
 use crate::doctors::hours::Span;
 use crate::error::{FieldError, Problem};
 use crate::http::context::Here;
@@ -111,7 +111,7 @@ impl AppointmentsApi {
         let within = match query.date {
             Some(date) => {
                 let zone = match query.location_id {
-                    Some(location) => zone_of(&mut conn, &clinic, location).await?,
+                    Some(location) => zone_of(&mut conn, location).await?,
                     None => clinic.zone,
                 };
                 let (from, to) = time::day_bounds(zone, date);
@@ -158,10 +158,14 @@ impl AppointmentsApi {
         body: Input<AppointmentRequest>,
     ) -> Result<Replayable<Created<AppointmentView>>, Problem> {
         let body_sha256 = body.sha256();
+        // A retry gets its first answer also when the time that it asked for has come meanwhile.
+        if let Some(response) = key.first_answer(&clinic, who.account, body_sha256).await? {
+            return Ok(Replayable::Replayed(response));
+        }
         let now = clinic.clock.now();
-        let new = body.read_with(|fields, new| AppointmentRequest::check(new, fields, now))?;
+        let new = body.read()?;
         let by = Booker { only_patient: who.only_patient()? };
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
             let mut tx = clinic.begin_telling(who.actor(), &new.subjects()).await?;
             let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
@@ -171,12 +175,9 @@ impl AppointmentsApi {
             let visit = match book(&mut tx, &new, by, now).await {
                 Err(BookError::SlotTaken) => {
                     tx.rollback().await?; // frees the locks before we look for other times
-                    return Err(slot_taken(&clinic, &new, now).await?);
+                    return Err(slot_taken(&clinic, &new, None, now).await?);
                 }
-                Err(BookError::Db(error)) if db::is_worth_a_retry(&error) && tries < 3 => {
-                    tries += 1;
-                    continue;
-                }
+                Err(BookError::Db(error)) if tries.again(&error) => continue,
                 other => other?,
             };
             return Replayable::commit(
@@ -222,25 +223,23 @@ impl AppointmentsApi {
         let seen = visible(&clinic, &who, id.0).await?;
         body.accept()?;
         if_match.require(ETag(seen.version))?;
-        let patient_id = seen.patient_id;
-        let new = body.read_over(&seen, |fields, new| {
-            if new.patient_id != patient_id {
-                fields.fault("patient_id", "read_only", "a visit stays with its patient");
-            }
-        })?;
-        let subjects: [Uuid; 3] = [seen.doctor_id.0, new.doctor_id.0, patient_id.0];
-        let mut tx = clinic.begin_telling(who.actor(), &subjects).await?;
-        let standing = store::by_id(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
-        if_match.require(ETag(standing.version))?; // it may have changed before we had its locks
-        let moved = match reschedule(&mut tx, &standing, &new, by, now).await {
-            Err(RescheduleError::Book(BookError::SlotTaken)) => {
-                tx.rollback().await?;
-                return Err(slot_taken(&clinic, &new, now).await?);
-            }
-            other => other?,
-        };
-        tx.commit().await?;
-        Ok(Stored { etag: ETag(moved.version), view: moved })
+        let new: AppointmentRequest = body.read_over(&seen)?;
+        let mut tries = Tries::default();
+        loop {
+            let (mut tx, standing) = locked(&clinic, &who, &seen, new.doctor_id).await?;
+            if_match.require(ETag(standing.version))?; // it may have changed before we had its locks
+            refuse_another_doctors(&seen, &standing)?;
+            let moved = match reschedule(&mut tx, &standing, &new, by, now).await {
+                Err(RescheduleError::Book(BookError::SlotTaken)) => {
+                    tx.rollback().await?;
+                    return Err(slot_taken(&clinic, &new, Some(seen.id), now).await?);
+                }
+                Err(RescheduleError::Book(BookError::Db(error))) if tries.again(&error) => continue,
+                other => other?,
+            };
+            tx.commit().await?;
+            return Ok(Stored { etag: ETag(moved.version), view: moved });
+        }
     }
 
     /// Cancel an appointment
@@ -258,20 +257,18 @@ impl AppointmentsApi {
         let seen = visible(&clinic, &who, id.0).await?;
         if_match.honour(ETag(seen.version))?;
         let reason = query.read()?.reason;
-        let subjects: [Uuid; 2] = [seen.doctor_id.0, seen.patient_id.0];
-        let mut tx = clinic.begin_telling(who.actor(), &subjects).await?;
-        let standing = store::by_id(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
-        if_match.honour(ETag(standing.version))?;
-        if standing.doctor_id != seen.doctor_id {
-            return Err(Problem::conflict(
-                "conflict",
-                "somebody moved this visit just now; try again",
-            ));
+        let mut tries = Tries::default();
+        loop {
+            let (mut tx, standing) = locked(&clinic, &who, &seen, seen.doctor_id).await?;
+            if_match.honour(ETag(standing.version))?;
+            refuse_another_doctors(&seen, &standing)?;
+            let cancelled = match cancel(&mut tx, &standing, reason.as_deref()).await {
+                Err(CancelError::Db(error)) if tries.again(&error) => continue,
+                other => other?,
+            };
+            tx.commit().await?;
+            return Ok(Stored { etag: ETag(cancelled.version), view: cancelled });
         }
-        let now = clinic.clock.now();
-        let cancelled = cancel(&mut tx, &standing, reason.as_deref(), now).await?;
-        tx.commit().await?;
-        Ok(Stored { etag: ETag(cancelled.version), view: cancelled })
     }
 
     /// A doctor's free slots
@@ -294,7 +291,7 @@ impl AppointmentsApi {
             }
         };
         let zone = match query.location_id {
-            Some(location) => zone_of(&mut conn, &clinic, location).await?,
+            Some(location) => zone_of(&mut conn, location).await?,
             None => clinic.zone,
         };
         let last = query.to.checked_sub_days(Days::new(1)).unwrap_or(query.to);
@@ -326,28 +323,50 @@ async fn visible<P: Permission>(
     Ok(visit)
 }
 
+/// Opens a change of a visit with the locks of its doctor, its patient and the doctor whom it goes to, and reads it under them.
+async fn locked(
+    clinic: &Clinic,
+    who: &May<WriteAppointments>,
+    seen: &AppointmentView,
+    to: DoctorId,
+) -> Result<(Tx, AppointmentView), Problem> {
+    let subjects = [seen.doctor_id.0, to.0, seen.patient_id.0];
+    let mut tx = clinic.begin_telling(who.actor(), &subjects).await?;
+    let standing = store::by_id(&mut tx, seen.id).await?.ok_or_else(Problem::not_found)?;
+    Ok((tx, standing))
+}
+
+/// Somebody gave it to another doctor before we had its locks: we have none of that doctor's.
+fn refuse_another_doctors(
+    seen: &AppointmentView,
+    standing: &AppointmentView,
+) -> Result<(), Problem> {
+    if standing.doctor_id == seen.doctor_id {
+        return Ok(());
+    }
+    Err(Problem::conflict("conflict", "somebody moved this visit just now; try again"))
+}
+
 async fn zone_of(
     conn: &mut crate::tenancy::pools::Conn,
-    clinic: &Clinic,
     location: LocationId,
 ) -> Result<Tz, Problem> {
     let name = store::location_zone(conn, location).await?.ok_or_else(|| {
         let error = FieldError::outside("query", "location_id", "not_found", "no such location");
         Problem::invalid(vec![error])
     })?;
-    Ok(time::zone(&name).unwrap_or(clinic.zone))
+    time::zone(&name).ok_or_else(|| Problem::internal(format!("there is no time zone {name}")))
 }
 
 /// `409 slot-taken`, with the next free times.
 async fn slot_taken(
     clinic: &Clinic,
     wanted: &AppointmentRequest,
+    moving: Option<AppointmentId>,
     now: DateTime<Utc>,
 ) -> Result<Problem, Problem> {
     let mut conn = clinic.read().await?;
-    let next =
-        slots::next_free(&mut conn, wanted.doctor_id, wanted.location_id, wanted.starts_at, now)
-            .await?;
+    let next = slots::next_free(&mut conn, wanted, moving, now).await?;
     let next: Vec<String> = next.into_iter().map(time::show).collect();
     let taken = BookError::SlotTaken.to_string();
     Ok(Problem::conflict("slot-taken", taken).with("alternatives", next))

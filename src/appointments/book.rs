@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::diary::{self, Diary};
+use super::diary::{self, Diaries, Diary};
 use super::model::{AppointmentRequest, AppointmentView, Status};
 use super::seats::seat_for;
 use super::store::{self, Writing};
@@ -27,6 +27,10 @@ pub enum BookError {
 impl BookError {
     fn field(pointer: &str, code: &'static str, message: &str) -> Self {
         Self::Invalid(vec![FieldError::body(pointer, code, message)])
+    }
+
+    pub(super) fn in_the_past() -> Self {
+        Self::field("/starts_at", "in_the_past", "choose a time still to come")
     }
 }
 
@@ -74,6 +78,7 @@ pub async fn book(
         status: Status::Booked,
         starts_at: decided.span.from,
         ends_at: decided.span.to,
+        duration_minutes: (decided.span.to - decided.span.from).num_minutes(),
         overbooked: decided.overbook_reason.is_some(),
         reason: new.reason.clone().unwrap_or_default(),
         address: new.address.clone().unwrap_or_default(),
@@ -113,17 +118,18 @@ pub(super) async fn decide(
     }
     // The longest visit there is: the diary is read before its slot length is known.
     let widest = new.span(LONGEST_MINUTES);
-    let (diary, patient) =
-        diary::of_both(tx, new.doctor_id, new.patient_id, widest, moving).await?;
+    let Diaries { doctor, patient, has_location } =
+        diary::of_visit(tx, new, widest, moving).await?;
     let own = by.only_patient.is_none_or(|own| own == new.patient_id);
-    let (diary, patient) = match (diary.filter(|diary| diary.active), patient.filter(|_| own)) {
-        (Some(diary), Some(patient)) => (diary, patient),
+    let (diary, patient) = match (doctor.filter(|diary| diary.active), patient.filter(|_| own)) {
+        (Some(diary), Some(patient)) if has_location => (diary, patient),
         (diary, patient) => {
             let missing =
-                |pointer: &str| FieldError::body(pointer, "not_found", "nobody of this id");
+                |pointer: &str, words: &str| FieldError::body(pointer, "not_found", words);
             let mut errors = Vec::new();
-            errors.extend(patient.is_none().then(|| missing("/patient_id")));
-            errors.extend(diary.is_none().then(|| missing("/doctor_id")));
+            errors.extend(patient.is_none().then(|| missing("/patient_id", "nobody of this id")));
+            errors.extend(diary.is_none().then(|| missing("/doctor_id", "nobody of this id")));
+            errors.extend((!has_location).then(|| missing("/location_id", "no such location")));
             return Err(BookError::Invalid(errors));
         }
     };

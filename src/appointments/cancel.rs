@@ -1,6 +1,5 @@
 //! Cancelling: the visit stays on record, its time is free again, and whoever was squeezed in beside it moves up.
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::diary;
@@ -27,7 +26,6 @@ pub async fn cancel(
     tx: &mut Tx,
     standing: &AppointmentView,
     reason: Option<&str>,
-    now: DateTime<Utc>,
 ) -> Result<AppointmentView, CancelError> {
     if !standing.status.may_become(Status::Cancelled) {
         return Err(CancelError::IllegalTransition(standing.status));
@@ -47,10 +45,7 @@ pub async fn cancel(
         .details(json!({ "reason": reason }));
     audit::record(tx, act).await?;
     outbox::withdraw(&mut **tx, standing.id.0).await?;
-    // Of a visit that is over nobody needs to hear that it does not take place.
-    if standing.starts_at > now {
-        tell(tx, Event::Cancelled, &cancelled, standing.starts_at).await?;
-    }
+    tell(tx, Event::Cancelled, &cancelled, standing.starts_at).await?;
     Ok(cancelled)
 }
 

@@ -1,13 +1,14 @@
 //! What slots and bookings are decided by: a doctor's hours, time off and claims, and the patient's claims beside them. Read
-//! in one statement each, and by a booking both at once: it holds its locks for one round trip less.
+//! in one statement each, and by a booking all at once: it holds its locks for one round trip less.
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
+use super::model::AppointmentRequest;
 use super::seats::Taken;
 use crate::doctors::hours::{Hours, Span};
-use crate::ids::{AppointmentId, DoctorId, PatientId};
+use crate::ids::{AppointmentId, DoctorId};
 use crate::tenancy::pools::Conn;
 
 /// What a doctor's diary looks like in a span: all that slots and bookings are decided by.
@@ -67,9 +68,11 @@ macro_rules! doctor {
 
 const DOCTOR: &str = doctor!();
 
-/// Both of them, whichever exist: the patient is `$5`.
-const BOTH: &str = concat!(
-    "select doctor.*, patient.* from (values (1)) as always (row) left join (",
+/// Doctor and patient (`$5`), whichever exist, and whether there is a location `$6`, if one is asked for.
+const OF_VISIT: &str = concat!(
+    "select doctor.*, patient.*,
+            $6::uuid is null or exists(select from locations where id = $6 and deleted_at is null) as has_location
+     from (values (1)) as always (row) left join (",
     doctor!(),
     ") as doctor on true left join (
        select p.full_name as patient_name,
@@ -97,20 +100,28 @@ pub async fn of_doctor(
         .await
 }
 
-/// The diaries of a doctor and a patient in a span; claims of the visit `except` are left out, for it is about to move.
-pub async fn of_both(
+/// What a visit is decided by.
+pub struct Diaries {
+    pub doctor: Option<Diary>,
+    pub patient: Option<PatientDiary>,
+    /// False when a location is asked for that there is not.
+    pub has_location: bool,
+}
+
+/// The diaries of whom a visit wants, in a span; claims of the visit `except` are left out, for it is about to move.
+pub async fn of_visit(
     conn: &mut Conn,
-    doctor: DoctorId,
-    patient: PatientId,
+    wanted: &AppointmentRequest,
     within: Span,
     except: Option<AppointmentId>,
-) -> sqlx::Result<(Option<Diary>, Option<PatientDiary>)> {
-    let row = sqlx::query(BOTH)
-        .bind(doctor)
+) -> sqlx::Result<Diaries> {
+    let row = sqlx::query(OF_VISIT)
+        .bind(wanted.doctor_id)
         .bind(within.from)
         .bind(within.to)
         .bind(except)
-        .bind(patient)
+        .bind(wanted.patient_id)
+        .bind(wanted.location_id)
         .fetch_one(conn)
         .await?;
     let doctor = match row.try_get::<Option<String>, _>("doctor_name")? {
@@ -124,5 +135,5 @@ pub async fn of_both(
         }
         None => None,
     };
-    Ok((doctor, patient))
+    Ok(Diaries { doctor, patient, has_location: row.try_get("has_location")? })
 }

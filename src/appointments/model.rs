@@ -3,10 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::doctors::hours::Span;
-use crate::http::fields::{self, Fields, Readable};
+use crate::http::fields::{self, Fault, Fields, Readable};
 use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId};
 use crate::time::shown;
 
@@ -112,6 +113,7 @@ pub struct AppointmentView {
     pub starts_at: DateTime<Utc>,
     #[serde(with = "shown")]
     pub ends_at: DateTime<Utc>,
+    pub duration_minutes: i64,
     /// True when staff doubled this time on purpose.
     pub overbooked: bool,
     pub reason: String,
@@ -154,7 +156,7 @@ pub struct AppointmentRequest {
     pub location_id: Option<LocationId>,
     pub kind: Kind,
     pub starts_at: DateTime<Utc>,
-    /// 5 to 480; the doctor's slot length unless given.
+    /// 5 to 480. Unless given: the doctor's slot length, and for a visit that stands as long as it is.
     pub duration_minutes: Option<i64>,
     pub reason: Option<String>,
     /// Wanted for a home visit.
@@ -169,7 +171,7 @@ impl Readable for AppointmentRequest {
         let doctor_id = fields.required("doctor_id", fields::id);
         let location_id = fields.optional("location_id", fields::id);
         let kind = fields.required("kind", fields::choice);
-        let starts_at = fields.required("starts_at", fields::instant);
+        let starts_at = fields.required("starts_at", starting_time);
         let duration_minutes = fields.optional("duration_minutes", fields::integer(5, 480));
         let reason = fields.optional("reason", fields::prose(500));
         let address = fields.optional("address", fields::prose(500)).filter(|a| !a.is_empty());
@@ -177,10 +179,14 @@ impl Readable for AppointmentRequest {
         if kind == Some(Kind::HomeVisit) && address.is_none() {
             fields.fault("address", "required", "a home visit needs an address");
         }
-        if starts_at.is_some_and(|at: DateTime<Utc>| {
-            at.timestamp_subsec_nanos() > 0 || at.timestamp() % 60 != 0
-        }) {
-            fields.fault("starts_at", "invalid_format", "a visit begins on a whole minute");
+        // A visit stays with its patient; and one that has begun may still be given another reason.
+        let stands = fields.standing("patient_id", fields::id);
+        if stands.is_some() && patient_id.is_some() && stands != patient_id {
+            fields.fault("patient_id", "read_only", "a visit stays with its patient");
+        }
+        let is_moved = starts_at != fields.standing("starts_at", fields::instant);
+        if is_moved && starts_at.is_some_and(|at| at <= fields.now()) {
+            fields.fault("starts_at", "in_the_past", "choose a time still to come");
         }
         Some(Self {
             patient_id: patient_id?,
@@ -196,14 +202,16 @@ impl Readable for AppointmentRequest {
     }
 }
 
-impl AppointmentRequest {
-    /// Rules that need the clock.
-    pub fn check(&self, fields: &mut Fields, now: DateTime<Utc>) {
-        if self.starts_at <= now {
-            fields.fault("starts_at", "in_the_past", "choose a time still to come");
-        }
-    }
+/// A visit begins on a whole minute.
+fn starting_time(value: Value) -> Result<DateTime<Utc>, Fault> {
+    let at = fields::instant(value)?;
+    let is_whole = at.timestamp_subsec_nanos() == 0 && at.timestamp() % 60 == 0;
+    is_whole
+        .then_some(at)
+        .ok_or_else(|| Fault("invalid_format", "a visit begins on a whole minute".into()))
+}
 
+impl AppointmentRequest {
     pub fn span(&self, slot_minutes: i32) -> Span {
         let minutes = self.duration_minutes.unwrap_or(i64::from(slot_minutes));
         Span::new(self.starts_at, self.starts_at + TimeDelta::minutes(minutes))

@@ -39,11 +39,11 @@ pub async fn reschedule(
     if !standing.status.may_move() {
         return Err(RescheduleError::IllegalTransition(standing.status));
     }
-    let same_time = standing.doctor_id == new.doctor_id
+    // It stays as long as it is unless somebody says otherwise: the doctor's slots need not be of its length.
+    let minutes = new.duration_minutes.unwrap_or(standing.duration_minutes);
+    let stays = standing.doctor_id == new.doctor_id
         && standing.starts_at == new.starts_at
-        && new
-            .duration_minutes
-            .is_none_or(|minutes| minutes == (standing.ends_at - standing.starts_at).num_minutes())
+        && standing.duration_minutes == minutes
         && new.location_id.is_none_or(|location| location == standing.location_id);
     let mut view = AppointmentView {
         kind: new.kind,
@@ -51,23 +51,22 @@ pub async fn reschedule(
         address: new.address.clone().unwrap_or_default(),
         ..standing.clone()
     };
-    if same_time {
-        return Ok(rewrite(tx, view, None, "appointment.changed").await?);
+    if stays {
+        (view.updated_at, view.version) = store::describe(tx, &view).await?;
+        record(tx, &view, "appointment.changed").await?;
+        return Ok(view);
     }
     if new.starts_at <= now {
-        let error = crate::error::FieldError::body(
-            "/starts_at",
-            "in_the_past",
-            "choose a time still to come",
-        );
-        return Err(BookError::Invalid(vec![error]).into());
+        return Err(BookError::in_the_past().into());
     }
-    let decided = decide(tx, new, by, Some(standing.id)).await?;
+    let new = AppointmentRequest { duration_minutes: Some(minutes), ..new.clone() };
+    let decided = decide(tx, &new, by, Some(standing.id)).await?;
     view.doctor_id = new.doctor_id;
     view.doctor_name = decided.doctor_name;
     view.location_id = decided.location_id;
     view.starts_at = decided.span.from;
     view.ends_at = decided.span.to;
+    view.duration_minutes = minutes;
     view.overbooked = decided.overbook_reason.is_some();
     // A patient who had confirmed the old time has not confirmed the new one.
     view.status = Status::Booked;
@@ -78,22 +77,17 @@ pub async fn reschedule(
         return Err(BookError::SlotTaken.into());
     }
     promote(tx, standing.doctor_id, standing.span()).await?;
-    let moved = rewrite(tx, view, decided.overbook_reason.as_deref(), "appointment.moved").await?;
+    (view.updated_at, view.version) =
+        store::relocate(tx, &view, decided.overbook_reason.as_deref()).await?;
+    record(tx, &view, "appointment.moved").await?;
     outbox::withdraw(&mut **tx, standing.id.0).await?;
-    tell(tx, Event::Moved, &moved, moved.starts_at).await?;
-    Ok(moved)
+    tell(tx, Event::Moved, &view, view.starts_at).await?;
+    Ok(view)
 }
 
-async fn rewrite(
-    tx: &mut Tx,
-    mut view: AppointmentView,
-    overbook_reason: Option<&str>,
-    action: &'static str,
-) -> sqlx::Result<AppointmentView> {
-    (view.updated_at, view.version) = store::update(tx, &view, overbook_reason).await?;
+async fn record(tx: &mut Tx, view: &AppointmentView, action: &'static str) -> sqlx::Result<()> {
     let act = Act::new(action, "appointment", view.id).about(view.patient_id);
     let details =
         json!({ "doctor_id": view.doctor_id, "starts_at": crate::time::show(view.starts_at) });
-    audit::record(tx, act.details(details)).await?;
-    Ok(view)
+    audit::record(tx, act.details(details)).await
 }

@@ -7,34 +7,28 @@ use crate::doctors::hours::Span;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 pub struct Taken {
     pub seat: i16,
-    pub from: chrono::DateTime<chrono::Utc>,
-    pub to: chrono::DateTime<chrono::Utc>,
-}
-
-impl Taken {
-    fn span(&self) -> Span {
-        Span::new(self.from, self.to)
-    }
+    #[serde(flatten)]
+    pub span: Span,
 }
 
 /// The seat that a visit takes, or none if the subject is full at some moment of it and nobody overbooks on purpose.
 pub fn seat_for(taken: &[Taken], visit: Span, capacity: i16, overbook: bool) -> Option<i16> {
-    let overlapping: Vec<&Taken> = taken.iter().filter(|t| t.span().overlaps(&visit)).collect();
-    let full = most_at_once(&overlapping, visit) >= usize::try_from(capacity).unwrap_or(0);
+    let overlapping = || taken.iter().filter(|taken| taken.span.overlaps(&visit));
+    let full = most_at_once(overlapping, visit) >= usize::try_from(capacity).unwrap_or(0);
     if full && !overbook {
         return None;
     }
-    (0..i16::MAX).find(|seat| overlapping.iter().all(|taken| taken.seat != *seat)).filter(|seat| {
+    (0..i16::MAX).find(|seat| overlapping().all(|taken| taken.seat != *seat)).filter(|seat| {
         // Seats may be scattered so that none below the capacity is free throughout: then it is full for this visit.
         *seat < capacity || overbook
     })
 }
 
 /// The most visits that are under way at one moment of `visit`. It is reached where one of them begins.
-fn most_at_once(taken: &[&Taken], visit: Span) -> usize {
-    let begins = taken.iter().map(|t| t.from.max(visit.from));
+fn most_at_once<'t, I: Iterator<Item = &'t Taken>>(taken: impl Fn() -> I, visit: Span) -> usize {
+    let begins = taken().map(|taken| taken.span.from.max(visit.from));
     begins
-        .map(|moment| taken.iter().filter(|t| t.from <= moment && moment < t.to).count())
+        .map(|moment| taken().filter(|t| t.span.from <= moment && moment < t.span.to).count())
         .max()
         .unwrap_or(0)
 }
@@ -49,7 +43,7 @@ mod tests {
     }
 
     fn taken(seat: i16, from: i64, to: i64) -> Taken {
-        Taken { seat, from: at(from), to: at(to) }
+        Taken { seat, span: Span::new(at(from), at(to)) }
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::tenancy::pools::Conn;
 
 impl sqlx::FromRow<'_, PgRow> for AppointmentView {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let (starts_at, ends_at): (DateTime<Utc>, DateTime<Utc>) =
+            (row.try_get(9)?, row.try_get(10)?);
         Ok(Self {
             id: row.try_get(0)?,
             number: row.try_get(1)?,
@@ -26,8 +28,9 @@ impl sqlx::FromRow<'_, PgRow> for AppointmentView {
             location_id: row.try_get(6)?,
             kind: row.try_get(7)?,
             status: row.try_get(8)?,
-            starts_at: row.try_get(9)?,
-            ends_at: row.try_get(10)?,
+            starts_at,
+            ends_at,
+            duration_minutes: (ends_at - starts_at).num_minutes(),
             overbooked: row.try_get(11)?,
             reason: row.try_get(12)?,
             address: row.try_get(13)?,
@@ -162,7 +165,8 @@ pub async fn of_everybody(conn: &mut Conn, narrow: &Narrow) -> sqlx::Result<Vec<
     .await
 }
 
-/// Visits that claim somebody or something beside their doctor and patient: a therapist's own.
+/// Visits that claim somebody or something beside their doctor and patient: a therapist's own. (A cursor may lie beyond the
+/// span's end: then nothing is in it, where a range that ends before it begins would be an error.)
 pub async fn claiming(
     conn: &mut Conn,
     subject: Uuid,
@@ -170,7 +174,7 @@ pub async fn claiming(
 ) -> sqlx::Result<Vec<AppointmentView>> {
     let (at, id) = narrow.cursor();
     sqlx::query_as(view!(
-        "where a.id in (select appointment_id from claims where subject_id = $1 and during && tstzrange($2, $3))
+        "where a.id in (select appointment_id from claims where subject_id = $1 and during && tstzrange(least($2, $3), $3))
            and lower(a.during) >= $2 and (lower(a.during), a.id) > ($2, $4)
            and ($5::uuid is null or a.doctor_id = $5) and ($6::uuid is null or a.patient_id = $6)
            and ($7::uuid is null or a.location_id = $7) and ($8::text is null or a.status = $8)
@@ -247,7 +251,8 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
                    jsonb_build_object('doctor_id', $3::uuid, 'starts_at', $6::timestamptz, 'overbook_reason', $10::text))),
          told as (
            insert into outbox (id, purpose, dedupe_key, subject_id, patient_id, due_at, expires_at)
-           values ($18, 'appointment.booked', 'appointment.booked:' || $1::text, $1, $2, now(), $6))
+           select $18, 'appointment.booked', 'appointment.booked:' || $1::text, $1, $2, now(), $6
+           where now() < $6) -- we may have waited for the locks until it began: then nobody needs to hear of it
          select (select count(*) from claimed), number, created_at from visit",
     )
     .bind(view.id)
@@ -272,8 +277,22 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     .await
 }
 
+/// Rewrites what is said of a visit that stays where it is.
+pub async fn describe(tx: &mut Tx, view: &AppointmentView) -> sqlx::Result<(DateTime<Utc>, i64)> {
+    sqlx::query_as(
+        "update appointments set kind = $2, reason = $3, address = $4, version = version + 1, updated_at = now()
+         where id = $1 returning updated_at, version",
+    )
+    .bind(view.id)
+    .bind(view.kind.as_str())
+    .bind(&view.reason)
+    .bind(&view.address)
+    .fetch_one(&mut **tx)
+    .await
+}
+
 /// Rewrites a visit at its new time and place.
-pub async fn update(
+pub async fn relocate(
     tx: &mut Tx,
     view: &AppointmentView,
     overbook_reason: Option<&str>,

@@ -7,7 +7,7 @@ use crate::db::Tx;
 use crate::ids::MessageId;
 use crate::outbox::{self, NewMessage};
 
-/// Puts the message of a change that has been made.
+/// Puts the message of a change that has been made. Of what is over by now nobody needs to hear.
 pub(super) async fn tell(
     tx: &mut Tx,
     event: Event,
@@ -15,6 +15,9 @@ pub(super) async fn tell(
     expires_at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     let now = tx.now();
+    if expires_at <= now {
+        return Ok(());
+    }
     let message = NewMessage {
         purpose: event.purpose().to_owned(),
         dedupe_key: format!("{}:{}:{}", event.purpose(), visit.id, visit.version),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,6 +27,8 @@ const BATCH: usize = 250;
 /// Rows that may wait: of one clinic, and of all.
 const MOST_OF_ONE: usize = 1_000;
 const MOST: usize = 10_000;
+/// Clinics whose rows are written at once: those who wait for an answer need connections more.
+const AT_ONCE: usize = 4;
 /// Ids of a list that its row names: all of a page.
 const MOST_IDS: usize = 200;
 
@@ -120,11 +123,22 @@ impl Trail {
 }
 
 /// The reads of one process that are not written yet.
-#[derive(Default)]
 pub struct Reads {
     shelves: Mutex<Shelves>,
+    slots: Semaphore,
     tasks: TaskTracker,
     stop: CancellationToken,
+}
+
+impl Default for Reads {
+    fn default() -> Self {
+        Self {
+            shelves: Mutex::default(),
+            slots: Semaphore::new(AT_ONCE),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -168,6 +182,7 @@ impl Reads {
                 () = sleep(pause) => {}
                 () = self.stop.cancelled() => {}
             }
+            let _slot = self.slots.acquire().await.expect("never closed");
             while let Some(batch) = self.take(realm.id) {
                 match write(&realm, &batch).await {
                     Ok(()) => {

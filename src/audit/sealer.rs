@@ -21,6 +21,8 @@ use crate::tenancy::pools::{AcquireError, Conn, Pool};
 const PAUSE: Duration = Duration::from_secs(2);
 /// After trouble the pause doubles, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// While the process ends, which has its own limit.
+const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// Then it is left to the sweep.
 const TRIES: u32 = 8;
 /// How many logs are sealed at once by a process.
@@ -87,19 +89,21 @@ impl Chain {
 
     /// Rows were committed just now: they are sealed soon. Costs the caller nothing.
     pub fn ring(self: &Arc<Self>) {
-        if self.rung.swap(true, Ordering::AcqRel) {
-            return;
-        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        self.sealer.tasks.spawn_on(self.clone().seal_soon(), &runtime);
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.sealer.tasks.spawn_on(self.clone().seal_soon(), &runtime);
+        }
     }
 
     async fn seal_soon(self: Arc<Self>) {
         let (mut pause, mut failures) = (PAUSE, 0);
         while failures < TRIES {
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = self.sealer.stop.cancelled() => {}
+            match self.sealer.stop.is_cancelled() {
+                true => sleep(LAST_PAUSE).await,
+                false => tokio::select! {
+                    () = sleep(pause) => {}
+                    () = self.sealer.stop.cancelled() => {}
+                },
             }
             // Before the run, so that whoever commits during it rings anew.
             self.rung.store(false, Ordering::Release);
@@ -112,7 +116,7 @@ impl Chain {
                     (pause * 2).min(LONGEST_PAUSE)
                 }
             };
-            if self.sealer.stop.is_cancelled() || self.rung.swap(true, Ordering::AcqRel) {
+            if self.rung.swap(true, Ordering::AcqRel) {
                 return; // whoever rang meanwhile has a task of his own
             }
         }

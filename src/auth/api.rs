@@ -147,14 +147,15 @@ impl AuthApi {
         body: Input<SetPasswordRequest>,
     ) -> Result<Done, Problem> {
         let SetPasswordRequest { token, password } = body.read()?;
-        let hash = password::hash(password).await;
+        let token = links::hash(&token);
+        let mut conn = caller.realm.read().await?;
+        if !store::is_good(&mut conn, &token).await? {
+            return Err(link_expired()); // before the hash: that is only for those who have a link
+        }
+        drop(conn);
+        let hash = password::hash(caller.realm.id, password).await?;
         let mut tx = caller.realm.begin(caller.actor()).await?;
-        let account = store::use_link(&mut tx, &links::hash(&token)).await?;
-        let account = account.ok_or_else(|| {
-            let mut gone = Problem::unauthenticated("this link has been used, or is too old");
-            gone.name = "link-expired";
-            gone
-        })?;
+        let account = store::use_link(&mut tx, &token).await?.ok_or_else(link_expired)?;
         store::set_password(&mut tx, account, &hash).await?;
         store::end_sessions(&mut tx, account, "password_set").await?;
         audit::record(&mut tx, Act::new("account.password_set", "account", account)).await?;
@@ -219,6 +220,12 @@ impl AuthApi {
     }
 }
 
+fn link_expired() -> Problem {
+    let mut gone = Problem::unauthenticated("this link has been used, or is too old");
+    gone.name = "link-expired";
+    gone
+}
+
 async fn end_one(
     context: &Context,
     who: &May<OwnAccount>,
@@ -230,6 +237,8 @@ async fn end_one(
         audit::record(&mut tx, Act::new("session.ended", "session", session)).await?;
     }
     tx.commit().await?;
-    context.sessions.changed(&context.realm).await;
+    if ended {
+        context.sessions.changed(&context.realm).await; // else nobody's session is another than before
+    }
     Ok(ended)
 }

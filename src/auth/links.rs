@@ -27,6 +27,15 @@ pub async fn put(executor: impl PgExecutor<'_>, account: AccountId) -> sqlx::Res
     Ok(token)
 }
 
+/// Ends the links of an account.
+pub async fn end(executor: impl PgExecutor<'_>, account: AccountId) -> sqlx::Result<()> {
+    sqlx::query("update password_links set used_at = now() where user_id = $1 and used_at is null")
+        .bind(account)
+        .execute(executor)
+        .await
+        .map(drop)
+}
+
 /// The message that brings a link to its account. The token in it is sealed: whoever reads the tables cannot sign in with what
 /// he finds. A message that comes when its link is dead is of no use, so they end together.
 pub fn invitation(
@@ -35,7 +44,8 @@ pub fn invitation(
     token: &str,
     now: DateTime<Utc>,
 ) -> NewMessage {
-    let dedupe_key = format!("account.invited:{account}");
+    // Each link has a letter of its own: another one is no repetition.
+    let dedupe_key = format!("account.invited:{account}:{}", crate::ids::new_uuid());
     let place = outbox::payload_place(&dedupe_key);
     NewMessage {
         purpose: "account.invited".to_owned(),

@@ -6,16 +6,17 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::pair::{self, Tokens};
+use super::store::Account;
 use super::{password, refresh_token, store};
 use crate::audit::{self, Act, Actor};
 use crate::crypto;
 use crate::db::Tx;
 use crate::error::Problem;
-use crate::http::limits::Limit;
+use crate::http::limits::{self, Limit};
 use crate::ids::{AccountId, SessionId};
 use crate::tenancy::Realm;
 
-/// Failures that one (identifier, address) may have in the window.
+/// Failures that one (account, address) may have in the window.
 const FAILED: Limit = Limit::new("login", 10, 15 * 60);
 const WINDOW: Duration = FAILED.window;
 
@@ -32,16 +33,16 @@ pub struct Credentials {
 /// # Errors
 /// `401 invalid-credentials`, or `429 rate-limited` after ten failures of this identifier from this address.
 pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<Tokens, Problem> {
-    let subject = subject(realm, &given.identifier, actor.address);
     let mut conn = realm.read().await?;
+    let account = store::account_by_identifier(&mut conn, &given.identifier).await?;
+    let subject = subject(realm, account.as_ref(), &given.identifier, actor.address);
     let (failures, wait) = store::login_failures(&mut conn, &subject, WINDOW).await?;
     if failures >= i64::from(FAILED.quota) {
         return Err(too_many(wait));
     }
-    let account = store::account_by_identifier(&mut conn, &given.identifier).await?;
     drop(conn); // not held across a hash
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
-    let right = password::verify(given.password, hash).await;
+    let right = password::verify(realm.id, given.password, hash).await?;
     let known = account.as_ref().map(|account| account.id);
     let account = account.filter(|account| right && account.status == "active");
     let session = SessionId::new();
@@ -61,6 +62,11 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
     if failures >= i64::from(FAILED.quota) {
         return Err(too_many(wait));
     }
+    // Whoever set another password meanwhile, or shut the account, ended all its sessions: this would be one more.
+    let account = match account {
+        Some(account) => store::still_opens(&mut tx, &account).await?.then_some(account),
+        None => None,
+    };
     let Some(account) = account else {
         store::note_failure(&mut tx, &subject, WINDOW).await?;
         let act =
@@ -94,11 +100,18 @@ pub async fn open_session(
     .await
 }
 
-/// Failures are counted by identifier and address together, so that nobody can lock somebody else out; kept keyed, so that
-/// the table tells no identifiers.
-fn subject(realm: &Realm, identifier: &str, address: Option<IpAddr>) -> [u8; 32] {
-    let address = address.map(|address| address.to_string()).unwrap_or_default();
-    let said = format!("login\0{}\0{address}", identifier.to_lowercase());
+/// Failures are counted by account and address together, so that nobody can lock somebody else out, and nobody guesses twice
+/// as often by naming somebody in two ways; kept keyed, so that the table tells no identifiers.
+fn subject(
+    realm: &Realm,
+    account: Option<&Account>,
+    identifier: &str,
+    address: Option<IpAddr>,
+) -> [u8; 32] {
+    let who = account.map_or_else(|| identifier.to_lowercase(), |account| account.id.to_string());
+    let address = address.and_then(limits::network);
+    let address = address.map(|network| network.to_string()).unwrap_or_default();
+    let said = format!("login\0{who}\0{address}");
     crypto::mac(&realm.keys.blind_index, said.as_bytes())
 }
 

@@ -63,6 +63,8 @@ permissions! {
         &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient];
     /// A patient books, moves and cancels his own alone.
     WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
+    ReadTemplates = "templates.read": &[ClinicAdmin];
+    WriteTemplates = "templates.write": &[ClinicAdmin];
     /// Who did and who read what.
     ReadAudit = "audit.read": &[ClinicAdmin, SuperAdmin];
     /// Providers, policies, and what became of messages.

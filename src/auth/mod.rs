@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod enter;
+mod hashing;
 pub mod links;
 pub mod login;
 pub mod may;

@@ -1,48 +1,50 @@
-//! Passwords: argon2id, hashed by as many workers as there are cores, so that a rush of sign-ins neither takes all memory
-//! nor starves everything else. No connection is held meanwhile.
+//! Passwords: argon2id, hashed where it slows nothing else (`hashing.rs`). No connection is held meanwhile.
 
 use std::sync::LazyLock;
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use tokio::sync::Semaphore;
+use uuid::Uuid;
 
+use super::hashing::Hashers;
+use crate::error::Problem;
 use crate::http::fields::{Fault, verbatim};
 
-static WORKERS: LazyLock<Semaphore> = LazyLock::new(|| {
-    Semaphore::new(std::thread::available_parallelism().map_or(2, |cores| cores.get()))
-});
+static HASHERS: LazyLock<Hashers> = LazyLock::new(Hashers::beside_the_rest);
 
-/// Stands in for an account that does not exist, so that its answer takes as long.
-static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| hash_now("nobody's password"));
+/// Stands in for an account that does not exist, so that its answer takes as long. Nobody knows of which password it is.
+const NOBODYS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGhhcyB0aGlzIQ$btMVtXXE/sjmLETpzTu6UgbrtBBaoIrXuUZFhJmGbCg";
 
-fn hash_now(password: &str) -> String {
+/// The hash to keep, in PHC form: at once, on this thread.
+pub fn hash_now(password: &str) -> String {
     Argon2::default()
         .hash_password(password.as_bytes())
         .expect("the default parameters are good for any password")
         .to_string()
 }
 
-async fn on_a_worker<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let _turn = WORKERS.acquire().await.expect("never closed");
-    tokio::task::spawn_blocking(work).await.expect("hashing does not panic")
-}
-
-/// The hash to keep, in PHC form.
-pub async fn hash(password: String) -> String {
-    on_a_worker(move || hash_now(&password)).await
+/// As [`hash_now`], when it is this realm's turn.
+///
+/// # Errors
+/// `503 busy`
+pub async fn hash(realm: Uuid, password: String) -> Result<String, Problem> {
+    HASHERS.run(realm, move || hash_now(&password)).await
 }
 
 /// True when the password is the one that was hashed. Without a hash it takes as long and is false.
-pub async fn verify(password: String, hash: Option<String>) -> bool {
-    on_a_worker(move || {
+///
+/// # Errors
+/// `503 busy`
+pub async fn verify(realm: Uuid, password: String, hash: Option<String>) -> Result<bool, Problem> {
+    let verify = move || {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| NOBODYS_HASH.clone());
-        let Ok(parsed) = PasswordHash::new(&hash) else { return false };
+        let Ok(parsed) = PasswordHash::new(hash.as_deref().unwrap_or(NOBODYS_HASH)) else {
+            return false;
+        };
         Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok() && known
-    })
-    .await
+    };
+    HASHERS.run(realm, verify).await
 }
 
 /// Reads a new password: 10 to 256 characters of any script, not one of those that are guessed first.
@@ -62,6 +64,13 @@ pub fn new_password(value: serde_json::Value) -> Result<String, Fault> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn nobodys_hash_costs_what_everybodys_does() {
+        let cost = |hash: &str| hash.rsplitn(3, '$').last().map(str::to_owned);
+        assert_eq!(cost(NOBODYS_HASH), cost(&hash_now("monsoon harvest lamp")));
+        assert!(PasswordHash::new(NOBODYS_HASH).is_ok());
+    }
 
     #[test]
     fn what_everybody_guesses_is_refused_in_any_length() {

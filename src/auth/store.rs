@@ -47,6 +47,19 @@ pub async fn account_by_id(conn: &mut Conn, id: AccountId) -> sqlx::Result<Optio
     .await
 }
 
+/// Whether an account still has the password that it had, and may sign in: and so it stays until this transaction ends.
+pub async fn still_opens(tx: &mut Tx, account: &Account) -> sqlx::Result<bool> {
+    let stands: Option<bool> = sqlx::query_scalar(
+        "select true from users
+         where id = $1 and password_hash = $2 and status = 'active' and deleted_at is null for share",
+    )
+    .bind(account.id)
+    .bind(&account.password_hash)
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(stands.is_some())
+}
+
 /// Failures of one subject in the window: how many, and how long until the oldest of them leaves it.
 pub async fn login_failures(
     conn: &mut Conn,
@@ -242,6 +255,18 @@ pub async fn sessions_of(conn: &mut Conn, account: AccountId) -> sqlx::Result<Ve
     )
     .bind(account)
     .fetch_all(conn)
+    .await
+}
+
+/// Whether a link is still good.
+pub async fn is_good(conn: &mut Conn, token_sha256: &[u8]) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists(select from password_links l join users u on u.id = l.user_id
+                       where l.token_sha256 = $1 and l.used_at is null and l.expires_at > now()
+                         and u.deleted_at is null and u.status = 'active')",
+    )
+    .bind(token_sha256)
+    .fetch_one(conn)
     .await
 }
 

@@ -77,7 +77,7 @@ pub async fn create(
         Some(text) => {
             let text =
                 password::new_password(text.into()).map_err(|fault| words("password", fault))?;
-            Some(password::hash(text).await)
+            Some(password::hash_now(&text))
         }
     };
     let realm = &core.central.realm;

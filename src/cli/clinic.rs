@@ -8,9 +8,10 @@ use super::{Outcome, core, output};
 use crate::app::Core;
 use crate::audit::Actor;
 use crate::auth::links;
-use crate::http::fields::{Fields, Readable};
+use crate::http::fields::{Fields, Frame, Readable};
 use crate::platform;
 use crate::platform::model::{ClinicRequest, ClinicStatus, ClinicView};
+use crate::tenancy::wakeups;
 
 #[derive(Subcommand)]
 pub enum Clinic {
@@ -36,6 +37,12 @@ pub enum Clinic {
     Resume(Change),
     /// Archive a clinic for good; its data is kept
     Archive(Change),
+    /// Have every clinic looked at within ten minutes: after the central database was restored, or lost its last writes
+    Sweep {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args)]
@@ -85,6 +92,7 @@ impl Clinic {
             Clinic::Suspend(change) => change.run(&core, ClinicStatus::Suspended).await?,
             Clinic::Resume(change) => change.run(&core, ClinicStatus::Active).await?,
             Clinic::Archive(change) => change.run(&core, ClinicStatus::Archived).await?,
+            Clinic::Sweep { json } => sweep(&core, json).await?,
         }
         Ok(Outcome::Done)
     }
@@ -98,7 +106,9 @@ impl Create {
             "language": self.language, "country": self.country,
             "admin": { "full_name": self.admin_name, "email": self.admin_email },
         });
-        let mut fields = Fields::of_body(asked.as_object().cloned().unwrap_or_default());
+        let frame =
+            Frame { now: core.clock.now(), zone: chrono_tz::Tz::UTC, country: String::new() };
+        let mut fields = Fields::of_body(asked.as_object().cloned().unwrap_or_default(), frame);
         let request = ClinicRequest::read(&mut fields);
         let faults = fields.finish();
         let Some(request) = request.filter(|_| faults.is_empty()) else {
@@ -162,6 +172,17 @@ async fn show(core: &Core, slug: &str, json: bool) -> anyhow::Result<()> {
         })
         .collect();
     output::table(&["FIELD", "VALUE"], &rows);
+    Ok(())
+}
+
+async fn sweep(core: &Core, json: bool) -> anyhow::Result<()> {
+    let mut conn = core.central.realm.read().await?;
+    wakeups::add_missing(conn.never_repeat()).await?; // a restored ledger may lack rows
+    let clinics = wakeups::sweep_soon(&mut conn).await?;
+    if json {
+        return output::json(&json!({ "clinics": clinics }));
+    }
+    println!("{clinics} clinics are looked at within ten minutes");
     Ok(())
 }
 

@@ -104,7 +104,7 @@ impl Clinics {
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         let plain = bar.is_hidden();
-        let results = fleet::run(&core.central, &core.notices, &plan, |done| {
+        let results = fleet::run(&core.central, &plan, |done| {
             bar.set_message(done.slug.clone());
             bar.inc(1);
             if plain {
@@ -145,7 +145,7 @@ async fn status(core: &Core, json: bool) -> anyhow::Result<Outcome> {
     connection.close().await?;
     let clinics = if central.pending.is_empty() {
         let plan = Plan { only: Vec::new(), jobs: 4, dry_run: true };
-        fleet::run(&core.central, &core.notices, &plan, |_| {}).await?
+        fleet::run(&core.central, &plan, |_| {}).await?
     } else {
         Vec::new()
     };

@@ -269,6 +269,37 @@ mod tests {
     }
 
     #[test]
+    fn the_environment_wins_over_the_file_also_where_one_of_them_names_a_secrets_own_file() {
+        use secrecy::ExposeSecret;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (mine, theirs) = (path("mine", "smtp://mine\n"), path("theirs", "smtp://theirs\n"));
+        let plain = path("plain.toml", "smtp_url = \"smtp://theirs\"");
+        let named = path("named.toml", &format!("smtp_url_file = \"{theirs}\""));
+        let both =
+            path("both.toml", &format!("smtp_url = \"smtp://x\"\nsmtp_url_file = \"{theirs}\""));
+        let url = |pairs: &[(&str, &str)]| {
+            read(pairs).map(|settings| settings.smtp_url.unwrap().expose_secret().to_owned())
+        };
+        let mine = [("NADI_SMTP_URL_FILE", mine.as_str()), ("NADI_SMTP_URL", "smtp://mine")];
+
+        for toml in [&plain, &named] {
+            assert_eq!(url(&[("NADI_CONFIG", toml)]).unwrap(), "smtp://theirs");
+            for one in mine {
+                assert_eq!(url(&[("NADI_CONFIG", toml), one]).unwrap(), "smtp://mine");
+            }
+        }
+        for twice in [&mine[..], &[("NADI_CONFIG", &both)]] {
+            let error = url(twice).unwrap_err().to_string();
+            assert!(error.contains("NADI_SMTP_URL or NADI_SMTP_URL_FILE"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_kubernetes_injects_is_ignored() {
         read(&[("NADI_PORT_80_TCP", "tcp://10.0.0.1:80"), ("NADI_SERVICE_HOST", "x")]).unwrap();
     }

@@ -1,11 +1,13 @@
 //! Where settings come from: the environment, and the file that it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::SettingError;
 
 /// The setting that names the file of the others.
 pub(super) const FILE: &str = "NADI_CONFIG";
+/// The end of a name whose value is the path of a file that holds the secret.
+pub(super) const IN_A_FILE: &str = "_FILE";
 
 /// What the process was started with.
 pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
@@ -16,19 +18,38 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// The environment over the file. An empty variable is one that is not set.
+/// The environment over the file. An empty variable is one that is not set: that is how compose files pass on what nobody
+/// gave them.
 pub(super) fn gathered(
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<BTreeMap<String, String>, SettingError> {
     let mut values: BTreeMap<String, String> = environment
         .filter(|(name, value)| !injected_by_kubernetes(name) && !value.is_empty())
         .collect();
+    said_once(&values)?;
     if let Some(path) = values.get(FILE).cloned() {
-        for (name, value) in read_file(&path)? {
-            values.entry(name).or_insert(value);
-        }
+        let file: BTreeMap<String, String> = read_file(&path)?.into_iter().collect();
+        said_once(&file)?;
+        let set: BTreeSet<String> = values.keys().map(|name| setting(name).to_owned()).collect();
+        values.extend(file.into_iter().filter(|(name, _)| !set.contains(setting(name))));
     }
     Ok(values)
+}
+
+/// The setting that a name gives: `NADI_X_FILE` says where the value of `NADI_X` lies.
+fn setting(name: &str) -> &str {
+    name.strip_suffix(IN_A_FILE).unwrap_or(name)
+}
+
+/// One source does not say a setting twice: which of the two would be meant?
+fn said_once(values: &BTreeMap<String, String>) -> Result<(), SettingError> {
+    match values.keys().find(|name| setting(name) != *name && values.contains_key(setting(name))) {
+        None => Ok(()),
+        Some(name) => {
+            let plain = setting(name);
+            Err(SettingError::bad(plain, format!("either {plain} or {name}, not both")))
+        }
+    }
 }
 
 /// Kubernetes puts these into every container beside a service called nadi.

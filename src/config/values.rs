@@ -138,10 +138,10 @@ impl Values {
 
     fn secret_text(&mut self, name: &'static str) -> Result<Option<String>, SettingError> {
         let given = self.text(name);
-        let from_file = format!("{name}_FILE");
-        let Some(path) = self.given.remove(&from_file) else { return Ok(given) };
+        let from_file = format!("{name}{}", source::IN_A_FILE);
+        let Some(path) = self.given.remove(&from_file) else { return Ok(given) }; // never both: see `source`
         match std::fs::read_to_string(&path) {
-            Ok(secret) => Ok(given.or_else(|| Some(secret.trim_end().to_owned()))),
+            Ok(secret) => Ok(Some(secret.trim_end().to_owned())),
             Err(error) => {
                 Err(SettingError::File { name: from_file, path, error: error.to_string() })
             }

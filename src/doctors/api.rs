@@ -104,8 +104,7 @@ impl DoctorsApi {
         body: Input<NewDoctor>,
     ) -> Result<Replayable<Created<InvitedDoctorView>>, Problem> {
         let body_sha256 = body.sha256();
-        let NewDoctor { full_name, email, phone, profile } =
-            body.in_country(&clinic.country).read()?;
+        let NewDoctor { full_name, email, phone, profile } = body.read()?;
         let owner = Change { full_name, email: Some(email), phone, language: None };
         let new = NewAccount { role: StaffRole::Doctor, owner };
         let mut tx = clinic.begin_telling(who.actor(), &[]).await?;
@@ -176,12 +175,11 @@ impl DoctorsApi {
         let (account, before) = lock_both(&mut tx, id.0).await?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
-        let DoctorRequest { full_name, email, phone, profile } =
-            body.in_country(&clinic.country).read_over(&before, |_, _| {})?;
+        let DoctorRequest { full_name, email, phone, profile } = body.read_over(&before)?;
         let language = account.language.clone();
         let owner = Change { full_name, email: email.or(account.email.clone()), phone, language };
         let now = clinic.clock.now();
-        staff::change_account(&mut tx, &account, &owner, account.role, now).await?;
+        staff::change_account(&mut tx, &clinic, &account, &owner, account.role, now).await?;
         let profile = Profile::from(profile);
         store::update(&mut tx, id.0, &profile).await?;
         let changed = before.profile.changes_to(&profile);
@@ -205,7 +203,7 @@ impl DoctorsApi {
         id: Path<DoctorId>,
         if_match: IfMatch,
     ) -> Result<Done, Problem> {
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let (account, before) = lock_both(&mut tx, id.0).await?;
         if_match.honour(ETag(before.version))?;
         staff::remove_account(&mut tx, &account, clinic.clock.now()).await?;
@@ -240,7 +238,7 @@ impl DoctorsApi {
         if_match: IfMatch,
         body: Input<AvailabilityRequest>,
     ) -> Result<Stored<AvailabilityView>, Problem> {
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let doctor = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         body.accept()?;
         if_match.require(ETag(doctor.version))?;
@@ -296,12 +294,16 @@ impl DoctorsApi {
         key: Idempotency,
         body: Input<NewTimeOff>,
     ) -> Result<Replayable<Created<TimeOffView>>, Problem> {
-        let now = clinic.clock.now();
         let body_sha256 = body.sha256();
+        // A retry gets its first answer also when the absence is over meanwhile, or the doctor gone.
+        if let Some(response) = key.first_answer(&clinic, who.account, body_sha256).await? {
+            return Ok(Replayable::Replayed(response));
+        }
+        let now = clinic.clock.now();
         // With the doctor's lock no booking slips in between what is read here and what is written.
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
-        let new = body.read_with(|fields, new| NewTimeOff::check(new, fields, now))?;
+        let new = body.read()?;
         let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
             Found::Done(response) => return Ok(Replayable::Replayed(response)),
             Found::New(kept) => kept,
@@ -364,7 +366,7 @@ impl DoctorsApi {
         time_off_id: Path<TimeOffId>,
         if_match: IfMatch,
     ) -> Result<Done, Problem> {
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let doctor = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         let away = store::time_off(&mut tx, id.0, time_off_id.0).await?;
         let away = away.ok_or_else(Problem::not_found)?;

@@ -210,7 +210,9 @@ mod tests {
 
     fn faults(body: Value, places: &[LocationId]) -> Vec<(String, &'static str)> {
         let Value::Object(values) = body else { panic!("an object") };
-        let mut fields = Fields::of_body(values);
+        let now = "2026-11-21T04:30:00Z".parse().unwrap();
+        let frame = fields::Frame { now, zone: chrono_tz::Tz::UTC, country: String::new() };
+        let mut fields = Fields::of_body(values, frame);
         let read = AvailabilityRequest::read(&mut fields).unwrap();
         read.check(&mut fields, &[], places);
         fields.finish().into_iter().map(|e| (e.pointer.unwrap_or_default(), e.code)).collect()

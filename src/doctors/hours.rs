@@ -3,7 +3,8 @@
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::minute::Minute;
 use crate::ids::LocationId;
@@ -20,7 +21,8 @@ pub struct Break {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Hours {
     pub location_id: LocationId,
-    pub time_zone: String,
+    #[serde(rename = "time_zone", deserialize_with = "by_name")]
+    pub zone: Tz,
     /// ISO: Monday is 1.
     pub weekday: u32,
     pub starts_at: Minute,
@@ -60,10 +62,6 @@ pub struct Open {
 }
 
 impl Hours {
-    fn zone(&self) -> Tz {
-        time::zone(&self.time_zone).unwrap_or(Tz::UTC)
-    }
-
     fn applies_on(&self, date: NaiveDate) -> bool {
         date.weekday().number_from_monday() == self.weekday
             && self.valid_from.is_none_or(|from| from <= date)
@@ -75,7 +73,7 @@ impl Hours {
         if !self.applies_on(date) {
             return Vec::new();
         }
-        let zone = self.zone();
+        let zone = self.zone;
         let mut spans =
             vec![Span::new(self.starts_at.begins(zone, date), self.ends_at.ends(zone, date))];
         for pause in &self.breaks {
@@ -107,7 +105,7 @@ fn cut(spans: Vec<Span>, out: Span) -> Vec<Span> {
 pub fn open_stretches(hours: &[Hours], time_off: &[Span], within: Span) -> Vec<Open> {
     let mut all = Vec::new();
     for line in hours {
-        let zone = line.zone();
+        let zone = line.zone;
         let mut date = time::date_in(zone, within.from);
         let last = time::date_in(zone, within.to);
         while date <= last {
@@ -128,13 +126,23 @@ pub fn open_stretches(hours: &[Hours], time_off: &[Span], within: Span) -> Vec<O
     open
 }
 
-/// The starts that are offered within a stretch of hours: every `slot` from the start of the day's line, as long as a whole
-/// visit fits.
-pub fn starts_within(open: &Open, slot: TimeDelta) -> impl Iterator<Item = Span> + use<> {
+/// The visits of a `length` that are offered within a stretch of hours: one every `slot` from the start of the day's line, as
+/// long as it fits as a whole.
+pub fn starts_within(
+    open: &Open,
+    slot: TimeDelta,
+    length: TimeDelta,
+) -> impl Iterator<Item = Span> + use<> {
     let span = open.span;
     std::iter::successors(Some(span.from), move |start| Some(*start + slot))
-        .map(move |start| Span::new(start, start + slot))
+        .map(move |start| Span::new(start, start + length))
         .take_while(move |visit| visit.to <= span.to)
+}
+
+/// A zone that we do not know has no hours at all: better none than at another time.
+fn by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    time::zone(&name).ok_or_else(|| D::Error::custom(format!("there is no time zone {name}")))
 }
 
 #[cfg(test)]
@@ -146,7 +154,7 @@ mod tests {
             |(hour, minute): (u32, u32)| Minute::parse(&format!("{hour:02}:{minute:02}")).unwrap();
         Hours {
             location_id: LocationId::new(),
-            time_zone: zone.into(),
+            zone: time::zone(zone).unwrap(),
             weekday,
             starts_at: at(from),
             ends_at: at(to),
@@ -188,7 +196,8 @@ mod tests {
         night.breaks.clear();
 
         let open = open_stretches(&[night], &[], day("2026-03-29"));
-        let slots: Vec<_> = starts_within(&open[0], TimeDelta::minutes(30)).collect();
+        let slots: Vec<_> =
+            starts_within(&open[0], TimeDelta::minutes(30), TimeDelta::minutes(30)).collect();
 
         assert_eq!(slots.len(), 4, "two hours are left of three");
     }
@@ -204,7 +213,7 @@ mod tests {
         let open = open_stretches(&[evening], &[], day("2026-11-23"));
         let slots: Vec<_> = open
             .iter()
-            .flat_map(|open| starts_within(open, TimeDelta::minutes(15)))
+            .flat_map(|open| starts_within(open, TimeDelta::minutes(15), TimeDelta::minutes(15)))
             .map(|slot| time::show(slot.to))
             .collect();
 

@@ -95,9 +95,11 @@ pub struct InvitedDoctorView {
 pub struct ProfileRequest {
     pub registration_number: Option<String>,
     pub qualification: Option<String>,
-    pub specialties: Option<Vec<String>>,
+    #[oai(default)]
+    pub specialties: Vec<String>,
     /// ISO 639.
-    pub languages: Option<Vec<String>>,
+    #[oai(default)]
+    pub languages: Vec<String>,
     pub fee: Option<Money>,
     /// 5 to 240; 15 unless given.
     pub slot_minutes: Option<i64>,
@@ -110,8 +112,8 @@ impl Readable for ProfileRequest {
         Some(Self {
             registration_number: fields.optional("registration_number", fields::line(0, 100)),
             qualification: fields.optional("qualification", fields::line(0, 200)),
-            specialties: fields.optional("specialties", fields::list(20, fields::line(1, 100))),
-            languages: fields.optional("languages", fields::list(20, fields::language)),
+            specialties: fields.list("specialties", 20, fields::line(1, 100)).unwrap_or_default(),
+            languages: fields.list("languages", 20, fields::language).unwrap_or_default(),
             fee: fields.optional_object("fee"),
             slot_minutes: fields.optional("slot_minutes", fields::integer(5, 240)),
             capacity: fields.optional("capacity", fields::integer(1, 50)),
@@ -124,8 +126,8 @@ impl From<ProfileRequest> for Profile {
         Self {
             registration_number: new.registration_number.unwrap_or_default(),
             qualification: new.qualification.unwrap_or_default(),
-            specialties: new.specialties.unwrap_or_default(),
-            languages: new.languages.unwrap_or_default(),
+            specialties: new.specialties,
+            languages: new.languages,
             fee: new.fee,
             slot_minutes: new.slot_minutes.unwrap_or(DEFAULT_SLOT_MINUTES) as i32,
             capacity: new.capacity.unwrap_or(DEFAULT_CAPACITY) as i16,

@@ -64,20 +64,16 @@ impl Readable for NewTimeOff {
         let ends_at = fields.required("ends_at", fields::instant);
         let reason = fields.optional("reason", fields::prose(500));
         let resolve = fields.optional("resolve", fields::choice);
-        if let (Some(from), Some(to)) = (starts_at, ends_at)
-            && from >= to
-        {
-            fields.fault("ends_at", "out_of_range", "later than starts_at");
+        match (starts_at, ends_at) {
+            (Some(from), Some(to)) if from >= to => {
+                fields.fault("ends_at", "out_of_range", "later than starts_at");
+            }
+            // An absence that is over changes nothing: the year is wrong, more likely.
+            (_, Some(to)) if to <= fields.now() => {
+                fields.fault("ends_at", "in_the_past", "choose a time still to come");
+            }
+            _ => {}
         }
         Some(Self { starts_at: starts_at?, ends_at: ends_at?, reason, resolve })
-    }
-}
-
-impl NewTimeOff {
-    /// An absence that is over changes nothing: the year is wrong, more likely.
-    pub fn check(&self, fields: &mut Fields, now: DateTime<Utc>) {
-        if self.starts_at < self.ends_at && self.ends_at <= now {
-            fields.fault("ends_at", "in_the_past", "choose a time still to come");
-        }
     }
 }

@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use poem::Request;
 
+use super::fields::Frame;
 use super::limits::Limits;
 use super::openapi::Operations;
 use crate::audit::Reads;
@@ -32,6 +34,16 @@ impl Context {
     /// Outside the edge: every route lies inside it.
     pub fn of(request: &Request) -> &Context {
         request.extensions().get().expect("every route lies inside the edge")
+    }
+
+    /// By what its fields are read.
+    pub fn frame(&self) -> Frame {
+        let clinic = self.clinic.as_deref();
+        Frame {
+            now: self.realm.clock.now(),
+            zone: clinic.map_or(Tz::UTC, |clinic| clinic.zone),
+            country: clinic.map(|clinic| clinic.country.clone()).unwrap_or_default(),
+        }
     }
 
     /// Query parameters where an operation has none: a misspelling must not be lost silently.

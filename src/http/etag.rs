@@ -60,11 +60,12 @@ impl IfMatch {
 
 impl<'a> FromRequest<'a> for IfMatch {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
-        let values: Vec<&str> = request
+        // One that cannot be read is there all the same, and is no tag of ours.
+        let values: Vec<_> = request
             .headers()
             .get_all(header::IF_MATCH)
             .iter()
-            .filter_map(|value| value.to_str().ok())
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
             .collect();
         Ok(Self((!values.is_empty()).then(|| values.join(","))))
     }

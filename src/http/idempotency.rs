@@ -14,6 +14,7 @@ use crate::crypto::SealingKey;
 use crate::db::Tx;
 use crate::error::{FieldError, Problem};
 use crate::ids::{self, AccountId};
+use crate::tenancy::Realm;
 use crate::tenancy::pools::Conn;
 
 const NAME: &str = "idempotency-key";
@@ -21,6 +22,7 @@ const NAME: &str = "idempotency-key";
 /// The key of a request, if it has one.
 pub struct Idempotency {
     key: Option<String>,
+    fault: Option<FieldError>,
     /// An answer may hold what is shown only once, so it is kept sealed.
     sealing: SealingKey,
     method: String,
@@ -51,6 +53,18 @@ struct KeptRow {
 }
 
 impl Idempotency {
+    /// What the key of an operation without a body is bound to. Nothing reads a body there that would tell what is wrong with the
+    /// key, so it is told here.
+    ///
+    /// # Errors
+    /// `422` for a key that is none.
+    pub fn no_body(&self) -> Result<[u8; 32], Problem> {
+        match &self.fault {
+            Some(fault) => Err(Problem::invalid(vec![fault.clone()])),
+            None => Ok(crate::crypto::sha256(b"")),
+        }
+    }
+
     /// Looks whether this was done before, and keeps others out while it is being done.
     ///
     /// # Errors
@@ -65,7 +79,42 @@ impl Idempotency {
         if !self.take(tx, self.lock_key(account, key)).await? {
             return Err(in_progress());
         }
-        let kept: Option<KeptRow> = sqlx::query_as(
+        let Some(row) = self.kept(tx, account, key).await? else {
+            return Ok(Found::New(Some(Kept { request: self, account, body_sha256 })));
+        };
+        Conn::rollback(tx).await?; // nothing is to be done, and whoever asks again need not wait
+        if row.body_sha256 == body_sha256 {
+            return self.replay(account, key, row).map(Found::Done);
+        }
+        Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "this key was used for a request with another body",
+        ))
+    }
+
+    /// The first answer, if this was done before: for what could not be asked for again, because its time has come or what it
+    /// was about is gone. Everything else is [`Idempotency::begin`]'s.
+    pub async fn first_answer(
+        &self,
+        realm: &Realm,
+        account: AccountId,
+        body_sha256: [u8; 32],
+    ) -> Result<Option<Response>, Problem> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let mut conn = realm.read().await?;
+        let kept = self.kept(&mut conn, account, key).await?;
+        let same = kept.filter(|row| row.body_sha256 == body_sha256);
+        same.map(|row| self.replay(account, key, row)).transpose()
+    }
+
+    async fn kept(
+        &self,
+        conn: &mut Conn,
+        account: AccountId,
+        key: &str,
+    ) -> sqlx::Result<Option<KeptRow>> {
+        sqlx::query_as(
             "select body_sha256, status, headers, body from idempotency_keys
              where account_id = $1 and method = $2 and path = $3 and key = $4
                and created_at > now() - interval '24 hours'",
@@ -74,24 +123,14 @@ impl Idempotency {
         .bind(&self.method)
         .bind(&self.path)
         .bind(key)
-        .fetch_optional(&mut **tx)
-        .await?;
-        let Some(row) = kept else {
-            return Ok(Found::New(Some(Kept { request: self, account, body_sha256 })));
-        };
-        Conn::rollback(tx).await?; // nothing is to be done, and whoever asks again need not wait
-        match row {
-            row if row.body_sha256 == body_sha256 => {
-                let place = self.place(account, key);
-                let body = self.sealing.open(&place, &row.body).map_err(Problem::internal)?;
-                Ok(Found::Done(replay(row, body)))
-            }
-            _ => Err(Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "this key was used for a request with another body",
-            )),
-        }
+        .fetch_optional(conn)
+        .await
+    }
+
+    fn replay(&self, account: AccountId, key: &str, row: KeptRow) -> Result<Response, Problem> {
+        let place = self.place(account, key);
+        let body = self.sealing.open(&place, &row.body).map_err(Problem::internal)?;
+        Ok(replay(row, body))
     }
 
     /// Keeps others out. A refusal a moment ago lets go of its lock just after its answer, so one look is not enough.
@@ -228,7 +267,8 @@ pub fn fault(request: &Request) -> Option<FieldError> {
 impl<'a> FromRequest<'a> for Idempotency {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
         Ok(Self {
-            key: key_of(request).unwrap_or_default(), // a bad one is refused with the body
+            key: key_of(request).unwrap_or_default(), // a bad one is refused with the body, if there is one
+            fault: fault(request),
             sealing: Context::of(request).realm.keys.fields.clone(),
             method: request.method().to_string(),
             path: request.original_uri().path().to_owned(),

@@ -2,6 +2,7 @@
 //! precondition, then every fault of shape and meaning in one answer. poem-openapi's own parsing stops at the first.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use poem::http::{StatusCode, header};
 use poem::{Request, RequestBody, Result};
@@ -12,14 +13,21 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 
 use super::context::Context;
-use super::fields::{Fields, Readable};
+use super::fields::{Fields, Frame, Readable};
 use super::idempotency;
 use crate::error::{FieldError, Problem};
 
 /// The largest JSON body that is read.
 pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// How long a body may take to arrive: one that comes in drops is not waited for.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// So much is made ready for a body before any of it has come, whatever its length is said to be.
+const ROOM: usize = 16 * 1024;
 
 /// The body of a request, described by `T`'s schema and read by `T`'s reader.
 pub struct Input<T> {
@@ -27,7 +35,7 @@ pub struct Input<T> {
     /// Faults of the same request's headers and query, told together with the body's.
     header_faults: Vec<FieldError>,
     query_faults: Vec<FieldError>,
-    country: String,
+    frame: Frame,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -37,18 +45,13 @@ impl<T: Readable> Input<T> {
         self.body.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
-    /// National phone numbers in it are of this country (ISO 3166, two letters).
-    pub fn in_country(mut self, country: &str) -> Self {
-        self.country = country.to_owned();
-        self
-    }
-
     /// Reads it, or names everything that is wrong.
     pub fn read(self) -> Result<T, Problem> {
-        self.read_with(|_, _| {})
+        read_fields(self.fields()?, T::read)
     }
 
-    /// As [`Input::read`], with a second look at what was read: rules that need more than one field, or the clock.
+    /// As [`Input::read`], with a second look at what was read: rules that need what the database says. Where something could
+    /// not be read at all there is nothing to look at.
     pub fn read_with(self, check: impl FnOnce(&mut Fields, &T)) -> Result<T, Problem> {
         read_fields(self.fields()?, |fields| {
             let read = T::read(fields)?;
@@ -58,20 +61,31 @@ impl<T: Readable> Input<T> {
     }
 
     /// Reads a replacement of `current`: its read-only members may be sent back unchanged.
-    pub fn read_over<V: Serialize>(
+    pub fn read_over<V: Serialize>(self, current: &V) -> Result<T, Problem> {
+        self.read_over_keeping(current, &[])
+    }
+
+    /// As [`Input::read_over`], for a caller who may not change all that `T` reads: what is `kept` is read as it stands.
+    pub fn read_over_keeping<V: Serialize>(self, current: &V, kept: &[&str]) -> Result<T, Problem> {
+        let standing = serde_json::to_value(current).map_err(Problem::internal)?;
+        let mut fields = self.fields()?;
+        fields.replace(standing.as_object().cloned().unwrap_or_default(), kept);
+        read_fields(fields, T::read)
+    }
+
+    /// As [`Input::read_over`], with a second look at what was read: rules that need more than one field, or what stands.
+    pub fn read_over_with<V: Serialize>(
         self,
         current: &V,
         check: impl FnOnce(&mut Fields, &T),
     ) -> Result<T, Problem> {
         let standing = serde_json::to_value(current).map_err(Problem::internal)?;
-        let standing = standing.as_object().cloned().unwrap_or_default();
-        read_fields(self.fields()?, |fields| {
-            let read = T::read(fields);
-            if let Some(read) = &read {
-                check(fields, read);
-            }
-            fields.leave_unchanged(&standing);
-            read
+        let mut fields = self.fields()?;
+        fields.replace(standing.as_object().cloned().unwrap_or_default(), &[]);
+        read_fields(fields, |fields| {
+            let read = T::read(fields)?;
+            check(fields, &read);
+            Some(read)
         })
     }
 
@@ -84,8 +98,7 @@ impl<T: Readable> Input<T> {
         let body = self.body?;
         match serde_json::from_slice(&body) {
             Ok(Value::Object(values)) => {
-                let mut fields = Fields::of_body(values);
-                fields.set_country(&self.country);
+                let mut fields = Fields::of_body(values, self.frame);
                 fields.set_outside(self.header_faults, self.query_faults);
                 Ok(fields)
             }
@@ -110,6 +123,14 @@ fn read_fields<T>(
     }
 }
 
+fn too_slow() -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "request-timeout",
+        format!("the body did not arrive within {} seconds", PATIENCE.as_secs()),
+    )
+}
+
 async fn take_body(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Problem> {
     let too_large = || {
         Problem::new(
@@ -128,8 +149,10 @@ async fn take_body(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>,
     }
     let broken = |_| Problem::bad_request("the body broke off");
     let reader = body.take().map_err(Problem::internal)?.into_async_read();
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(BODY_LIMIT));
-    reader.take(BODY_LIMIT as u64 + 1).read_to_end(&mut bytes).await.map_err(broken)?;
+    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(ROOM));
+    let mut reader = reader.take(BODY_LIMIT as u64 + 1);
+    let read = timeout(PATIENCE, reader.read_to_end(&mut bytes)).await;
+    read.map_err(|_| too_slow())?.map_err(broken)?;
     if bytes.len() > BODY_LIMIT {
         return Err(too_large());
     }
@@ -176,7 +199,7 @@ impl<'a, T: Readable + Type> ApiExtractor<'a> for Input<T> {
             body: take_body(request, body).await,
             header_faults: idempotency::fault(request).into_iter().collect(),
             query_faults: Context::of(request).unknown_query(request),
-            country: String::new(),
+            frame: Context::of(request).frame(),
             kind: PhantomData,
         })
     }
@@ -185,12 +208,13 @@ impl<'a, T: Readable + Type> ApiExtractor<'a> for Input<T> {
 /// The query of a request. Its schema's properties become the operation's parameters (`http/openapi.rs`).
 pub struct Query<T> {
     query: String,
+    frame: Frame,
     kind: PhantomData<fn() -> T>,
 }
 
 impl<T: Readable> Query<T> {
     pub fn read(&self) -> Result<T, Problem> {
-        read_fields(Fields::of_query(&self.query), T::read)
+        read_fields(Fields::of_query(&self.query, self.frame.clone()), T::read)
     }
 }
 
@@ -217,6 +241,6 @@ impl<'a, T: Readable + Type> ApiExtractor<'a> for Query<T> {
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
         let query = request.uri().query().unwrap_or_default().to_owned();
-        Ok(Self { query, kind: PhantomData })
+        Ok(Self { query, frame: Context::of(request).frame(), kind: PhantomData })
     }
 }

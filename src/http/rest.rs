@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use poem::http::{HeaderValue, header};
 use poem::{Body, Request, Response};
+use tokio::time::{Instant, timeout_at};
 
-/// So much is heard out; who says more than that is hung up on.
+use super::input::PATIENCE;
+
+/// So much is heard out; who says more than that, or takes too long over it, is hung up on.
 pub const LIMIT: usize = 32 * 1024 * 1024;
 
 /// The body of a request, shared with whoever reads it.
@@ -54,10 +57,12 @@ impl Rest {
         let mut rest = std::pin::pin!(shared.stream());
         let hopeless =
             self.announced > LIMIT || (self.waits && response.status().is_client_error());
+        let ends = Instant::now() + PATIENCE;
         while !hopeless && heard <= LIMIT {
-            match rest.next().await {
-                Some(Ok(piece)) => heard += piece.len(),
-                _ => return, // it has ended, or broken off
+            match timeout_at(ends, rest.next()).await {
+                Ok(Some(Ok(piece))) => heard += piece.len(),
+                Ok(_) => return, // it has ended, or broken off
+                Err(_) => break,
             }
         }
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -66,7 +66,7 @@ impl LocationsApi {
         body: Input<LocationRequest>,
     ) -> Result<Replayable<Created<LocationView>>, Problem> {
         let body_sha256 = body.sha256();
-        let new = body.in_country(&clinic.country).read()?;
+        let new = body.read()?;
         let mut tx = clinic.begin(who.actor()).await?;
         let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
             Found::Done(response) => return Ok(Replayable::Replayed(response)),
@@ -117,7 +117,7 @@ impl LocationsApi {
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
-        let new = body.in_country(&clinic.country).read_over(&before, |_, _| {})?;
+        let new = body.read_over(&before)?;
         let zone = new.time_zone.as_deref().unwrap_or(clinic.zone.name());
         let after = store::update(&mut tx, id.0, &new, zone).await.map_err(name_taken)?;
         let act = Act::new("location.changed", "location", id.0);

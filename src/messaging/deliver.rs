@@ -21,6 +21,7 @@ use crate::ids::{ClinicId, MessageId};
 use crate::metrics;
 use crate::one_time_codes::take_sms;
 use crate::outbox::{self, Delivery, Ended, Handed, OutboxRow};
+use crate::retention::Retention;
 use crate::tenancy::pools::Conn;
 use crate::tenancy::{Central, Clinic, Directory};
 use crate::worker::{Clinics, Unreachable};
@@ -33,6 +34,7 @@ pub struct Deliverer {
     pub central: Arc<Central>,
     pub directory: Arc<Directory>,
     pub post: Arc<Post>,
+    pub retention: Arc<Retention>,
     pub books: Arc<Books>,
     pub setups: Arc<Setups>,
     pub inbound: Arc<Inbound>,
@@ -61,12 +63,13 @@ impl Clinics for Deliverer {
         }
     }
 
-    /// Rows of the audit log that nobody sealed, and news that came before what it is about.
+    /// Rows of the audit log that nobody sealed, news that came before what it is about, and rows that are of no use any more.
     async fn looked_after(&self, clinic_id: Uuid) {
         match self.clinic(clinic_id).await {
             Ok(clinic) => {
                 clinic.chain.ring();
                 self.inbound.handle_what_is_left(&clinic).await;
+                self.retention.keep(&clinic).await;
             }
             Err(error) => tracing::debug!(%clinic_id, %error, "closed meanwhile"),
         }

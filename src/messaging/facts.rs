@@ -1,5 +1,5 @@
-//! What a message is about, read when it is sent: a changed address, name or time counts. One statement for each kind; the
-//! words are found elsewhere (`templates/`).
+//! What a message is about, read when it is sent: a changed address, name or time counts. One statement for each kind (codes
+//! find their people by themselves); the words are found elsewhere (`templates/`).
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -174,7 +174,7 @@ async fn of_visit(
             address: visit.location_address,
             phone: visit.location_phone,
         }),
-        channels: Vec::new(),
+        channels: channels(&row.channels),
         replies: Vec::new(),
         written_at: clinic.clock.now(),
     })))
@@ -235,10 +235,14 @@ fn of_code(clinic: &Clinic, kind: Kind, row: &OutboxRow, to: Addressed) -> Compo
             time_zone: clinic.zone,
         },
         values: Values::Code { code: to.code.into(), minutes: (left + 59) / 60 },
-        channels: to.channels.iter().filter_map(|name| Channel::named(name)).collect(),
+        channels: channels(&to.channels),
         replies: Vec::new(),
         written_at: now,
     }))
+}
+
+fn channels(names: &[String]) -> Vec<Channel> {
+    names.iter().filter_map(|name| Channel::named(name)).collect()
 }
 
 fn opened(clinic: &Clinic, row: &OutboxRow) -> Result<Vec<u8>, ComposeError> {

@@ -15,7 +15,6 @@ use crate::http::fields::{self, Fields, Readable, verbatim};
 use crate::http::input::Input;
 use crate::http::payload::{Accepted, Payload, Remembered};
 use crate::ids::{AccountId, CodeRequestId};
-use crate::time;
 
 /// Patients' way in.
 pub struct OneTimeCodesApi;
@@ -36,8 +35,7 @@ impl Readable for OtpRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
         let country = fields.country().to_owned();
         let read = fields.required("identifier", Identifier::parser(&country));
-        let channels: Option<Vec<Channel>> =
-            fields.optional("channels", fields::list(3, fields::choice));
+        let channels: Option<Vec<Channel>> = fields.list("channels", 3, fields::choice);
         let read = read?;
         if let Some(asked) = &channels
             && !read.channels().iter().any(|channel| asked.contains(channel))
@@ -133,7 +131,7 @@ impl OneTimeCodesApi {
         device: Device,
         body: Input<OtpRequest>,
     ) -> Result<Accepted<OtpRequested>, Problem> {
-        let OtpRequest { channels, read, .. } = body.in_country(&clinic.country).read()?;
+        let OtpRequest { channels, read, .. } = body.read()?;
         let identifier = read.expect("read above");
         let device = device::recognise(&clinic.keys, &device.0, &identifier);
         let asked = Asked {
@@ -194,12 +192,7 @@ impl OneTimeCodesApi {
         clinic: Here,
         body: Input<RegisterRequest>,
     ) -> Result<Accepted<OtpRequested>, Problem> {
-        let today = time::date_in(clinic.zone, clinic.clock.now());
-        let new = body.in_country(&clinic.country).read_with(|fields, new: &RegisterRequest| {
-            if new.date_of_birth.is_some_and(|born| born > today) {
-                fields.fault("date_of_birth", "in_the_future", "a date that has been");
-            }
-        })?;
+        let new = body.read()?;
         let asked = Asked {
             purpose: Purpose::Register,
             identifier: Identifier::Phone(new.phone.clone()),

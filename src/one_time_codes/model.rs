@@ -1,7 +1,7 @@
 //! What a code is, for whom it is asked, and under which keyed hashes that is kept. Nothing here reads a database or a clock.
 
 use chrono::NaiveDate;
-use poem_openapi::{Enum, Object};
+use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -127,7 +127,7 @@ impl Readable for RegisterRequest {
         let full_name = fields.required("full_name", fields::line(1, 200));
         let phone = fields.required("phone", fields::phone(&country));
         let email = fields.optional("email", fields::email);
-        let date_of_birth = fields.optional("date_of_birth", fields::date);
+        let date_of_birth = fields.optional("date_of_birth", fields::born(fields.today()));
         let gender = fields.optional("gender", fields::choice);
         let language = fields.optional("language", fields::language);
         Some(Self { full_name: full_name?, phone: phone?, email, date_of_birth, gender, language })

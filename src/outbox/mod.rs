@@ -88,31 +88,6 @@ pub async fn withdraw(tx: impl PgExecutor<'_>, subject_id: Uuid) -> sqlx::Result
     Ok(withdrawn.rows_affected())
 }
 
-/// Gives the messages of one purpose about a subject another time; a sender that holds one loses it.
-///
-/// With gate and hint, also for a later time: a row whose lease is cleared may become effective earlier than it was.
-pub async fn move_to(
-    tx: impl PgExecutor<'_>,
-    subject_id: Uuid,
-    purpose: &str,
-    due_at: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-) -> sqlx::Result<u64> {
-    let moved = sqlx::query(
-        "update outbox set
-           status = 'queued', due_at = $3, expires_at = $4, turn_since = null,
-           leased_until = null, lease_token = lease_token + 1
-         where subject_id = $1 and purpose = $2 and done_at is null",
-    )
-    .bind(subject_id)
-    .bind(purpose)
-    .bind(due_at)
-    .bind(expires_at)
-    .execute(tx)
-    .await?;
-    Ok(moved.rows_affected())
-}
-
 // ── for the worker that looks after the clinic ──
 
 /// G2: is nobody inside the gate? A statement and transaction of its own, never together with `next`.

@@ -3,11 +3,11 @@
 use poem_openapi::{Object, OpenApi};
 use serde_json::json;
 
-use super::model::{PatientRequest, PatientView, Search};
+use super::model::{KEPT_FROM_PATIENTS, PatientRequest, PatientView, Search};
 use super::store;
 use crate::audit::{self, Act, Seen};
 use crate::auth::May;
-use crate::auth::may::{ManagePatients, ReadPatients, WritePatients};
+use crate::auth::may::{ManagePatients, Principal, ReadPatients, WritePatients};
 use crate::error::Problem;
 use crate::http::context::Here;
 use crate::http::etag::{ETag, IfMatch};
@@ -18,7 +18,6 @@ use crate::http::page::{Listing, Page};
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
 use crate::ids::PatientId;
-use crate::time;
 
 /// Patients' demographics.
 pub struct PatientsApi;
@@ -58,7 +57,7 @@ impl PatientsApi {
         let search = query.search.as_deref().map(Search::of);
         if let Some(own) = only {
             let mut conn = clinic.read().await?;
-            let found = store::by_id(&mut conn, own).await?;
+            let found = store::by_id(&mut conn, own).await?.map(PatientView::for_patients);
             drop(conn);
             let listing = Listing::whole(found.into_iter().collect());
             who.saw(seen(&listing).about(own)).await?;
@@ -103,10 +102,7 @@ impl PatientsApi {
         body: Input<PatientRequest>,
     ) -> Result<Replayable<Created<PatientView>>, Problem> {
         let body_sha256 = body.sha256();
-        let today = time::date_in(clinic.zone, clinic.clock.now());
-        let new = body
-            .in_country(&clinic.country)
-            .read_with(|fields, new| PatientRequest::check(new, fields, today))?;
+        let new = body.read()?;
         let mut tx = clinic.begin(who.actor()).await?;
         let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
             Found::Done(response) => return Ok(Replayable::Replayed(response)),
@@ -140,10 +136,12 @@ impl PatientsApi {
         let patient = store::by_id(&mut conn, id.0).await?.ok_or_else(Problem::not_found)?;
         drop(conn);
         who.saw(Seen::one("patient", id.0).about(id.0)).await?;
-        Ok(Stored { etag: ETag(patient.version), view: patient })
+        Ok(Stored { etag: ETag(patient.version), view: shown_to(&who, patient) })
     }
 
     /// Replace what is known of a patient
+    ///
+    /// A patient's own phone and e-mail are changed at the desk: here they are read-only to him.
     #[oai(path = "/patients/:id", method = "put", operation_id = "replacePatient")]
     async fn replace(
         &self,
@@ -154,19 +152,23 @@ impl PatientsApi {
         body: Input<PatientRequest>,
     ) -> Result<Stored<PatientView>, Problem> {
         hide_others(who.only_patient()?, id.0)?;
-        let today = time::date_in(clinic.zone, clinic.clock.now());
         let mut tx = clinic.begin(who.actor()).await?;
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
-        let new = body
-            .in_country(&clinic.country)
-            .read_over(&before, |fields, new| PatientRequest::check(new, fields, today))?;
+        let new = match who.is_patient() {
+            true => {
+                let shown = before.clone().for_patients();
+                let new = body.read_over_keeping(&shown, KEPT_FROM_PATIENTS)?;
+                PatientRequest { notes: Some(before.notes.clone()), ..new }
+            }
+            false => body.read_over(&before)?,
+        };
         let after = store::update(&mut tx, id.0, &new).await?;
         let act = Act::new("patient.changed", "patient", id.0).about(id.0);
         audit::record(&mut tx, act.details(json!({ "changed": changed(&before, &after) }))).await?;
         tx.commit().await?;
-        Ok(Stored { etag: ETag(after.version), view: after })
+        Ok(Stored { etag: ETag(after.version), view: shown_to(&who, after) })
     }
 
     /// Remove a patient from sight
@@ -180,7 +182,8 @@ impl PatientsApi {
         id: Path<PatientId>,
         if_match: IfMatch,
     ) -> Result<Done, Problem> {
-        let mut tx = clinic.begin(who.actor()).await?;
+        // With the patient's lock no booking slips in between what is read here and what is written.
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(before.version))?;
         if store::has_coming_appointments(&mut tx, id.0).await? {
@@ -198,6 +201,10 @@ impl PatientsApi {
 
 fn seen(listing: &Listing<PatientView>) -> Seen {
     Seen::list("patient", &listing.items, |patient| patient.id.0)
+}
+
+fn shown_to(who: &Principal, patient: PatientView) -> PatientView {
+    if who.is_patient() { patient.for_patients() } else { patient }
 }
 
 /// Somebody else's record is not there, to a patient.

@@ -45,6 +45,7 @@ pub struct PatientView {
     /// ISO 639.
     pub language: Option<String>,
     pub address: String,
+    /// The desk's. Not for the patient's eyes.
     pub notes: String,
     #[serde(with = "shown")]
     pub created_at: DateTime<Utc>,
@@ -69,6 +70,17 @@ pub struct PatientRequest {
     pub notes: Option<String>,
 }
 
+impl PatientView {
+    /// What a patient sees of his own record: the desk's notes are the desk's.
+    pub fn for_patients(self) -> Self {
+        Self { notes: String::new(), ..self }
+    }
+}
+
+/// What a patient's own record says that he cannot change himself: codes and letters go there, so the desk looks at who
+/// asks; and the notes are the desk's.
+pub const KEPT_FROM_PATIENTS: &[&str] = &["phone", "email", "notes"];
+
 impl Readable for PatientRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
         let full_name = fields.required("full_name", fields::line(1, 200));
@@ -77,22 +89,13 @@ impl Readable for PatientRequest {
             full_name: String::new(),
             phone: fields.optional("phone", fields::phone(&country)),
             email: fields.optional("email", fields::email),
-            date_of_birth: fields.optional("date_of_birth", fields::date),
+            date_of_birth: fields.optional("date_of_birth", fields::born(fields.today())),
             gender: fields.optional("gender", fields::choice),
             language: fields.optional("language", fields::language),
             address: fields.optional("address", fields::prose(500)),
             notes: fields.optional("notes", fields::prose(4000)),
         };
         Some(Self { full_name: full_name?, ..patient })
-    }
-}
-
-impl PatientRequest {
-    /// Nobody is born tomorrow.
-    pub fn check(&self, fields: &mut Fields, today: NaiveDate) {
-        if self.date_of_birth.is_some_and(|born| born > today) {
-            fields.fault("date_of_birth", "in_the_future", "a date that has been");
-        }
     }
 }
 

@@ -174,6 +174,26 @@ impl AccountsApi {
         .await
     }
 
+    /// One clinic owner
+    #[oai(path = "/clinic-admins/:id", method = "get", operation_id = "getClinicOwner")]
+    async fn get(
+        &self,
+        _who: May<ManagePlatform>,
+        caller: OnPlatform,
+        id: Path<AccountId>,
+    ) -> Result<Stored<OwnerView>, Problem> {
+        let mut conn = caller.realm.read().await?;
+        let owner: Option<OwnerView> = sqlx::query_as(
+            "select id, role, full_name, email, phone, status, created_at, version from users
+             where id = $1 and role = 'clinic_owner' and deleted_at is null",
+        )
+        .bind(id.0)
+        .fetch_optional(&mut conn)
+        .await?;
+        let owner = owner.ok_or_else(Problem::not_found)?;
+        Ok(Stored { etag: ETag(owner.version), view: owner })
+    }
+
     /// Suspend, ban or readmit a clinic owner
     #[oai(
         path = "/clinic-admins/:id/status",

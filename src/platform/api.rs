@@ -143,12 +143,14 @@ impl ClinicsApi {
         let clinic = visible(clinic, only_owner(&who))?;
         body.accept()?;
         if_match.require(ETag(clinic.version))?;
-        let change = body.read_over(&clinic, |_, _| {})?;
+        let change = body.read_over(&clinic)?;
         let changed = store::update(&mut tx, clinic.id, &change).await?;
         let act = Act::new("clinic.changed", "clinic", clinic.id).about(clinic.id);
         audit::record(&mut tx, act.details(json!({ "slug": slug.0 }))).await?;
+        let notice = Notice::Clinic(slug.0);
+        notice.announce(&mut *tx).await?;
         tx.commit().await?;
-        desk.notices.tell(Notice::Clinic(slug.0)).await;
+        desk.notices.apply(&notice);
         Ok(Stored { etag: ETag(changed.version), view: changed })
     }
 
@@ -159,8 +161,9 @@ impl ClinicsApi {
         who: May<ManageClinics>,
         desk: Data<&Arc<Desk>>,
         slug: Path<String>,
-    ) -> Result<Stored<ClinicView>, Problem> {
-        become_status(&desk, &who, &slug.0, ClinicStatus::Suspended).await
+        key: Idempotency,
+    ) -> Result<Replayable<Stored<ClinicView>>, Problem> {
+        become_status(&desk, &who, &slug.0, ClinicStatus::Suspended, &key).await
     }
 
     /// Let a suspended clinic work again
@@ -170,8 +173,9 @@ impl ClinicsApi {
         who: May<ManageClinics>,
         desk: Data<&Arc<Desk>>,
         slug: Path<String>,
-    ) -> Result<Stored<ClinicView>, Problem> {
-        become_status(&desk, &who, &slug.0, ClinicStatus::Active).await
+        key: Idempotency,
+    ) -> Result<Replayable<Stored<ClinicView>>, Problem> {
+        become_status(&desk, &who, &slug.0, ClinicStatus::Active, &key).await
     }
 
     /// Archive a clinic for good; its data is kept
@@ -181,8 +185,9 @@ impl ClinicsApi {
         who: May<ManageClinics>,
         desk: Data<&Arc<Desk>>,
         slug: Path<String>,
-    ) -> Result<Stored<ClinicView>, Problem> {
-        become_status(&desk, &who, &slug.0, ClinicStatus::Archived).await
+        key: Idempotency,
+    ) -> Result<Replayable<Stored<ClinicView>>, Problem> {
+        become_status(&desk, &who, &slug.0, ClinicStatus::Archived, &key).await
     }
 }
 
@@ -220,10 +225,26 @@ async fn become_status(
     who: &May<ManageClinics>,
     slug: &str,
     to: ClinicStatus,
-) -> Result<Stored<ClinicView>, Problem> {
+    key: &Idempotency,
+) -> Result<Replayable<Stored<ClinicView>>, Problem> {
+    let mut conn = desk.platform.read().await?;
+    visible(store::by_slug(&mut conn, slug).await?, only_owner(who))?;
+    drop(conn);
+    let nothing = key.no_body()?;
+    if let Some(response) = done_before(desk, who, key, nothing).await? {
+        return Ok(Replayable::Replayed(response));
+    }
     let clinic =
         set_status(&desk.platform, &desk.notices, slug, to, who.actor(), only_owner(who)).await?;
-    Ok(Stored { etag: ETag(clinic.version), view: clinic })
+    // Kept after the change, not with it: asked for again after a crash in between, a status becomes what it is already.
+    let mut tx = desk.platform.begin(who.actor()).await?;
+    match key.begin(&mut tx, who.account, nothing).await? {
+        Found::Done(response) => Ok(Replayable::Replayed(response)),
+        Found::New(kept) => {
+            let answer = Stored { etag: ETag(clinic.version), view: clinic };
+            Replayable::commit(tx, kept, answer).await
+        }
+    }
 }
 
 fn visible(

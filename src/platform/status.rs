@@ -1,5 +1,6 @@
 //! Suspending, resuming, archiving: effective on every instance within a second.
 
+use poem::http::StatusCode;
 use serde_json::json;
 
 use super::model::{ClinicStatus, ClinicView};
@@ -14,6 +15,8 @@ use crate::tenancy::{Realm, wakeups};
 pub enum StatusError {
     #[error("no clinic of this name")]
     NotFound,
+    #[error("the platform suspended this clinic, and lifts it")]
+    NotYours,
     #[error("a clinic that is {} cannot become {}", .from.as_str(), .to.as_str())]
     IllegalTransition { from: ClinicStatus, to: ClinicStatus },
     #[error("the registry cannot be reached: {}", .0.detail)]
@@ -36,10 +39,17 @@ pub async fn set_status(
     let clinic = clinic
         .filter(|clinic| only_owner.is_none_or(|owner| clinic.owner_id == Some(owner)))
         .ok_or(StatusError::NotFound)?;
-    if clinic.status == to {
+    let suspended = clinic.status == ClinicStatus::Suspended;
+    let by_its_owner = suspended && store::suspended_by_owner(&mut tx, clinic.id).await?;
+    // The platform may put its own word over the owner's: from then on it alone lifts the suspension.
+    let takes_over = suspended && to == clinic.status && by_its_owner && only_owner.is_none();
+    if clinic.status == to && !takes_over {
         return Ok(clinic);
     }
-    if !clinic.status.may_become(to) {
+    if suspended && only_owner.is_some() && !by_its_owner {
+        return Err(StatusError::NotYours);
+    }
+    if !takes_over && !clinic.status.may_become(to) {
         return Err(StatusError::IllegalTransition { from: clinic.status, to });
     }
     let changed = store::set_status(&mut tx, clinic.id, to).await?;
@@ -53,8 +63,10 @@ pub async fn set_status(
     };
     let act = Act::new(action, "clinic", clinic.id).about(clinic.id);
     audit::record(&mut tx, act.details(json!({ "slug": slug }))).await?;
+    let notice = Notice::Clinic(slug.to_owned());
+    notice.announce(&mut *tx).await?;
     tx.commit().await?;
-    notices.tell(Notice::Clinic(slug.to_owned())).await;
+    notices.apply(&notice);
     Ok(changed)
 }
 
@@ -63,6 +75,7 @@ impl From<StatusError> for Problem {
         let detail = error.to_string();
         match error {
             StatusError::NotFound => Problem::not_found(),
+            StatusError::NotYours => Problem::new(StatusCode::FORBIDDEN, "forbidden", detail),
             StatusError::IllegalTransition { from, to } => {
                 Problem::conflict("illegal-transition", detail)
                     .with("from", from.as_str())

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::affected::{Booking, bookings_affected, bookings_of};
-use super::model::{AccountView, StaffRole};
+use super::model::{AccountStatus, AccountView, StaffRole};
 use super::store;
 use crate::audit::{self, Act};
 use crate::auth::{Role, links};
@@ -20,6 +20,8 @@ pub enum StaffError {
     Taken(Vec<FieldError>),
     #[error("{0}")]
     Oneself(&'static str),
+    #[error("this account is not active, or has a password already")]
+    NobodyToInvite,
     #[error("this doctor has visits still to come")]
     BookingsAffected(Vec<Booking>),
     #[error(transparent)]
@@ -61,13 +63,35 @@ pub async fn create_account(
     let user = store::insert(tx, id, new.role, &new.owner).await.map_err(taken_meanwhile)?;
     let act = Act::new("account.created", "account", id);
     audit::record(tx, act.details(json!({ "role": user.role }))).await?;
+    let set_password_url = send_link(tx, clinic, id).await?;
+    Ok(Invited { user, set_password_url })
+}
+
+/// Puts another message with another link, for somebody whose first was lost, or went astray. The transaction holds the
+/// account's lock, and was opened for telling.
+pub async fn invite_again(
+    tx: &mut Tx,
+    clinic: &Clinic,
+    user: AccountView,
+) -> Result<Invited, StaffError> {
+    if user.status != AccountStatus::Active || store::has_password(tx, user.id).await? {
+        return Err(StaffError::NobodyToInvite);
+    }
+    let set_password_url = send_link(tx, clinic, user.id).await?;
+    audit::record(tx, Act::new("account.invited", "account", user.id)).await?;
+    Ok(Invited { user, set_password_url })
+}
+
+/// Makes a link and puts the message that brings it; links and messages from before are void. Gives the link when no mail can
+/// carry it.
+async fn send_link(tx: &mut Tx, clinic: &Clinic, id: AccountId) -> sqlx::Result<Option<String>> {
+    outbox::withdraw(&mut **tx, id.0).await?;
     let token = links::put(&mut **tx, id).await?;
     let invitation = links::invitation(&clinic.keys, id, &token, tx.now());
     if let Some(message) = outbox::put(&mut **tx, &invitation).await? {
         tx.note_message(MessageId(message));
     }
-    let set_password_url = (!clinic.has_mail_provider()).then(|| links::url(&clinic.url, &token));
-    Ok(Invited { user, set_password_url })
+    Ok((!clinic.has_mail_provider()).then(|| links::url(&clinic.url, &token)))
 }
 
 /// An account, locked until the transaction ends; a patient's too.
@@ -75,11 +99,13 @@ pub async fn lock_account(tx: &mut Tx, id: AccountId) -> sqlx::Result<Option<Acc
     store::lock(tx, id).await
 }
 
-/// Replaces what an account says. Another role holds at once: the caller tells `Sessions` after the commit.
+/// Replaces what an account says. Another role holds at once: the caller tells `Sessions` after the commit. A link that went to
+/// another address is void; who has no password yet gets one at the new.
 ///
 /// The transaction holds the account's lock: somebody who stops being a doctor may have visits still to come.
 pub async fn change_account(
     tx: &mut Tx,
+    clinic: &Clinic,
     before: &AccountView,
     new: &Change,
     role: Role,
@@ -104,6 +130,12 @@ pub async fn change_account(
         details["role"] = json!({ "from": before.role, "to": after.role });
     }
     audit::record(tx, Act::new("account.changed", "account", before.id).details(details)).await?;
+    if before.is_staff() && before.email != after.email {
+        links::end(&mut **tx, before.id).await?;
+        if after.status == AccountStatus::Active && !store::has_password(tx, before.id).await? {
+            send_link(tx, clinic, before.id).await?;
+        }
+    }
     Ok(after)
 }
 
@@ -153,7 +185,9 @@ impl From<StaffError> for Problem {
         let detail = error.to_string();
         match error {
             StaffError::Taken(errors) => Problem::invalid(errors),
-            StaffError::Oneself(_) => Problem::conflict("conflict", detail),
+            StaffError::Oneself(_) | StaffError::NobodyToInvite => {
+                Problem::conflict("conflict", detail)
+            }
             StaffError::BookingsAffected(bookings) => bookings_affected(&bookings),
             StaffError::Db(error) => error.into(),
         }

@@ -2,7 +2,9 @@
 
 use poem_openapi::{Object, OpenApi};
 
-use super::account::{Change, Invited, NewAccount, StaffError, change_account, create_account};
+use super::account::{
+    Change, Invited, NewAccount, StaffError, change_account, create_account, invite_again,
+};
 use super::model::{
     AccountStatus, AccountView, InvitedView, MeRequest, NewUser, StaffRole, StatusRequest,
     UserRequest,
@@ -87,8 +89,7 @@ impl StaffApi {
         body: Input<NewUser>,
     ) -> Result<Replayable<Created<InvitedView>>, Problem> {
         let body_sha256 = body.sha256();
-        let NewUser { full_name, role, email, phone, language } =
-            body.in_country(&clinic.country).read()?;
+        let NewUser { full_name, role, email, phone, language } = body.read()?;
         let owner = Change { full_name, email: Some(email), phone, language };
         let mut tx = clinic.begin_telling(who.actor(), &[]).await?;
         let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
@@ -136,18 +137,12 @@ impl StaffApi {
         let before = store::lock(&mut tx, who.account).await?.ok_or_else(Problem::not_found)?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
-        let new =
-            body.in_country(&clinic.country).read_over(&before, |fields, new: &MeRequest| {
-                if !before.is_staff() && new.phone.is_some() && new.phone != before.phone {
-                    fields.fault("phone", "read_only", "ask at the desk, where it is verified");
-                }
-            })?;
-        let MeRequest { full_name, phone, language } = new;
-        // A patient's phone is read-only here: left out, it stays.
-        let phone = if before.is_staff() { phone } else { before.phone.clone() };
+        // A patient's phone is changed at the desk, where it is verified.
+        let kept: &[&str] = if before.is_staff() { &[] } else { &["phone"] };
+        let MeRequest { full_name, phone, language } = body.read_over_keeping(&before, kept)?;
         let own = Change { full_name, email: before.email.clone(), phone, language };
         let now = clinic.clock.now();
-        let after = change_account(&mut tx, &before, &own, before.role, now).await?;
+        let after = change_account(&mut tx, &clinic, &before, &own, before.role, now).await?;
         tx.commit().await?;
         caller.sessions.changed(&clinic.realm).await;
         Ok(Stored { etag: ETag(after.version), view: after })
@@ -185,17 +180,39 @@ impl StaffApi {
         let before = staff_only(store::lock(&mut tx, id.0).await?)?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
-        let UserRequest { full_name, email, phone, language, role } =
-            body.in_country(&clinic.country).read_over(&before, |_, _| {})?;
+        let UserRequest { full_name, email, phone, language, role } = body.read_over(&before)?;
         let role = role.map_or(before.role, Role::from);
         if role != before.role {
             refuse_oneself(&who, id.0, "somebody else has to change your role")?;
         }
         let owner = Change { full_name, email: Some(email), phone, language };
-        let after = change_account(&mut tx, &before, &owner, role, clinic.clock.now()).await?;
+        let after =
+            change_account(&mut tx, &clinic, &before, &owner, role, clinic.clock.now()).await?;
         tx.commit().await?;
         caller.sessions.changed(&clinic.realm).await;
         Ok(Stored { etag: ETag(after.version), view: after })
+    }
+
+    /// Send somebody the link to set a password again
+    ///
+    /// Links from before are void. An account that has a password, or is not active, has nothing to set: `409 conflict`. The link
+    /// goes as with `POST /users`.
+    #[oai(path = "/users/:id/invitation", method = "post", operation_id = "inviteUserAgain")]
+    async fn invite_again(
+        &self,
+        who: May<WriteStaff>,
+        clinic: Here,
+        id: Path<AccountId>,
+        key: Idempotency,
+    ) -> Result<Replayable<Payload<InvitedView>>, Problem> {
+        let mut tx = begin_over(&clinic, &who, id.0).await?;
+        let user = staff_only(store::lock(&mut tx, id.0).await?)?;
+        let kept = match key.begin(&mut tx, who.account, key.no_body()?).await? {
+            Found::Done(response) => return Ok(Replayable::Replayed(response)),
+            Found::New(kept) => kept,
+        };
+        let Invited { user, set_password_url } = invite_again(&mut tx, &clinic, user).await?;
+        Replayable::commit(tx, kept, Payload(InvitedView { user, set_password_url })).await
     }
 
     /// Suspend, ban, or let in again
@@ -212,7 +229,7 @@ impl StaffApi {
         if_match: IfMatch,
         body: Input<StatusRequest>,
     ) -> Result<Stored<AccountView>, Problem> {
-        let mut tx = begin_over(&clinic, &who, id.0).await?;
+        let mut tx = begin_over_quietly(&clinic, &who, id.0).await?;
         let before = staff_only(store::lock(&mut tx, id.0).await?)?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
@@ -238,7 +255,7 @@ impl StaffApi {
         id: Path<AccountId>,
         if_match: IfMatch,
     ) -> Result<Done, Problem> {
-        let mut tx = begin_over(&clinic, &who, id.0).await?;
+        let mut tx = begin_over_quietly(&clinic, &who, id.0).await?;
         let before = staff_only(store::lock(&mut tx, id.0).await?)?;
         if_match.honour(ETag(before.version))?;
         refuse_oneself(&who, id.0, "somebody else has to remove you")?;
@@ -252,11 +269,23 @@ impl StaffApi {
 /// Opens a change of somebody's account, with his lock and the admin's own: of two admins who suspend each other at the
 /// same moment the second finds that he is none any more, and the clinic keeps one.
 async fn begin_over(clinic: &Here, who: &May<WriteStaff>, id: AccountId) -> Result<Tx, Problem> {
-    let mut tx = clinic.begin_telling(who.actor(), &[id.0, who.account.0]).await?;
-    if !store::is_active_admin(&mut tx, who.account).await? {
-        return Err(Problem::forbidden());
+    still_admin(clinic.begin_telling(who.actor(), &[id.0, who.account.0]).await?, who).await
+}
+
+/// As [`begin_over`], for a change that nobody is told of.
+async fn begin_over_quietly(
+    clinic: &Here,
+    who: &May<WriteStaff>,
+    id: AccountId,
+) -> Result<Tx, Problem> {
+    still_admin(clinic.begin_locking(who.actor(), &[id.0, who.account.0]).await?, who).await
+}
+
+async fn still_admin(mut tx: Tx, who: &May<WriteStaff>) -> Result<Tx, Problem> {
+    match store::is_active_admin(&mut tx, who.account).await? {
+        true => Ok(tx),
+        false => Err(Problem::forbidden()),
     }
-    Ok(tx)
 }
 
 /// Accounts of patients are not there: they belong to the patients.

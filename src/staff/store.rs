@@ -72,6 +72,14 @@ pub async fn lock(tx: &mut Tx, id: AccountId) -> sqlx::Result<Option<AccountView
     .await
 }
 
+/// Whether an account has a password.
+pub async fn has_password(tx: &mut Tx, id: AccountId) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select password_hash is not null from users where id = $1")
+        .bind(id)
+        .fetch_one(&mut **tx)
+        .await
+}
+
 /// Whether another member of staff has this e-mail address, and whether another has this phone.
 pub async fn taken(
     tx: &mut Tx,

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
-use super::directory::ClinicRow;
 use super::pools::{BudgetError, Pool, PoolSettings, Server};
+use super::registry::Door;
 use super::{Realm, handshake};
 use crate::audit::{Chain, Sealer};
 use crate::config::Settings;
 use crate::crypto::MasterKey;
 use crate::error::Problem;
-use crate::ids::ClinicId;
 use crate::time::Clock;
 
 /// Connections set aside for the central database before any clinic gets one: for the registry, sign-ins on the platform,
@@ -31,6 +30,7 @@ pub struct Central {
     pub home_server: Arc<Server>,
     /// Links audit logs into chains, the platform's and clinics'.
     pub sealer: Arc<Sealer>,
+    pub(super) door: Door,
 }
 
 impl Central {
@@ -48,7 +48,11 @@ impl Central {
         let budget = settings.connection_budget.saturating_sub(HINTER);
         let home_server = Server::new("home", budget, Some(direct.clone()))?;
         let share = home_server.set_aside("central", SHARE)?;
-        let central = PoolSettings { max_open: SHARE, ..PoolSettings::new(pooled, Uuid::nil()) };
+        // Where another way past it is named, the first one leads through a pooler: its backends are shared, so statements
+        // have no names and sessions no settings there.
+        let persistent = settings.central_database_url_direct.is_none();
+        let central =
+            PoolSettings { max_open: SHARE, persistent, ..PoolSettings::new(pooled, Uuid::nil()) };
         let host = format!("admin.{}", settings.base_domain);
         let pool = Pool::new(share, central, handshake::none());
         let keys = master.platform().clone();
@@ -56,7 +60,7 @@ impl Central {
         let chain = Chain::new(Uuid::nil(), &keys, pool.clone(), sealer.clone());
         let url = settings.public_url(&host);
         let realm = Arc::new(Realm { id: Uuid::nil(), keys, clock, url, chain, pool });
-        Ok(Self { master, realm, home: direct, home_server, sealer })
+        Ok(Self { master, realm, home: direct, home_server, sealer, door: Door::default() })
     }
 
     /// Connections open to the home server, all pools together.
@@ -64,28 +68,17 @@ impl Central {
         self.home_server.open_connections() + self.realm.pool.server().open_connections() + HINTER
     }
 
-    pub async fn clinic_row(&self, slug: &str) -> Result<Option<ClinicRow>, Problem> {
-        let mut conn = self.realm.read().await?;
-        Ok(sqlx::query_as(
-            "select id, slug, name, time_zone, language, country, status, server_id, root_key_wrapped, schema_level
-             from clinics where slug = $1",
-        )
-        .bind(slug)
-        .fetch_optional(&mut conn)
-        .await?)
-    }
-
-    pub async fn slug_of(&self, id: ClinicId) -> Result<Option<String>, Problem> {
-        let mut conn = self.realm.read().await?;
-        Ok(sqlx::query_scalar("select slug from clinics where id = $1")
-            .bind(id)
-            .fetch_optional(&mut conn)
-            .await?)
+    /// A pool of one connection to the central database itself, past any pooler: for session locks, and for making databases.
+    pub fn directly(&self) -> Pool {
+        self.as_provisioner(self.home.clone())
     }
 
     /// A pool of one connection to a clinic's database as the provisioning role, inside the budget.
     pub fn as_owner(&self, database: &str) -> Pool {
-        let connect = self.home.clone().database(database);
+        self.as_provisioner(self.home.clone().database(database))
+    }
+
+    fn as_provisioner(&self, connect: PgConnectOptions) -> Pool {
         Pool::new(
             self.home_server.clone(),
             PoolSettings { max_open: 1, ..PoolSettings::new(connect, Uuid::nil()) },

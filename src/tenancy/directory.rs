@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono_tz::Tz;
 use moka::future::Cache;
 use sqlx::postgres::PgConnectOptions;
 
@@ -11,19 +10,24 @@ use super::central::Central;
 use super::freshness::{Freshness, Stamp};
 use super::pools::{Pool, PoolSettings};
 use super::reach::Reach;
+use super::registry::ClinicRow;
 use super::{Clinic, Realm, handshake, roles};
 use crate::audit::Chain;
 use crate::config::Settings;
 use crate::crypto::{ClinicKeys, Unreadable};
 use crate::db::Telling;
 use crate::error::Problem;
-use crate::ids::{ClinicId, ServerId};
+use crate::ids::ClinicId;
 use crate::tenancy::hinter::Hinter;
 use crate::time::Clock;
 use crate::worker::FastPath;
 
-/// With central down, clinics already known go on for this long.
+/// With central down, clinics already known go on for this long after it was first missed.
 const GRACE: Duration = Duration::from_secs(15 * 60);
+/// What central has said is asked again this often, although no notice came …
+const REREAD: Duration = Duration::from_secs(60);
+/// … and what it could not say, this often.
+const DOUBTED: Duration = Duration::from_secs(1);
 
 /// How long what nobody uses is kept.
 #[derive(Clone, Copy, Debug)]
@@ -37,21 +41,6 @@ impl Default for Idle {
     fn default() -> Self {
         Self { connection: Duration::from_secs(60), clinic: Duration::from_secs(600) }
     }
-}
-
-/// What the central database says of one clinic.
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct ClinicRow {
-    pub id: ClinicId,
-    pub slug: String,
-    pub name: String,
-    pub time_zone: String,
-    pub language: String,
-    pub country: String,
-    pub status: String,
-    pub server_id: ServerId,
-    pub root_key_wrapped: Vec<u8>,
-    pub schema_level: i32,
 }
 
 /// Why a slug leads nowhere just now.
@@ -95,10 +84,37 @@ impl From<Closed> for Problem {
 #[derive(Clone)]
 struct Entry {
     stamp: Stamp,
-    /// When the central database last said so; later than that it is only hoped.
-    confirmed: Instant,
-    row: Option<Arc<ClinicRow>>,
+    /// Since when the central database could not be asked; until it can, this is only hoped.
+    doubted: Option<Instant>,
+    row: Arc<ClinicRow>,
     clinic: Option<Arc<Clinic>>,
+}
+
+impl Entry {
+    /// The entry after central was asked and did not answer. `None` once that has lasted too long.
+    fn hoped(self, stamp: Stamp) -> Option<Self> {
+        let doubted = self.doubted.unwrap_or_else(Instant::now);
+        (doubted.elapsed() < GRACE).then_some(Self { stamp, doubted: Some(doubted), ..self })
+    }
+
+    fn open(&self) -> Result<Arc<Clinic>, Closed> {
+        match (&self.clinic, self.row.status.as_str()) {
+            (Some(clinic), _) => Ok(clinic.clone()),
+            (None, "suspended") => Err(Closed::Suspended),
+            (None, "archived") => Err(Closed::Archived),
+            (None, "provisioning" | "deleting") => Err(Closed::Provisioning),
+            (None, _) => Err(Closed::Unknown),
+        }
+    }
+}
+
+/// Why a clinic that is active cannot be opened.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("its keys do not open: is NADI_MASTER_KEY the right one?")]
+    Keys(#[from] Unreadable),
+    #[error("its time zone is `{0}`, which this binary does not know")]
+    Zone(String),
 }
 
 /// All clinics that this process has met, by slug.
@@ -133,18 +149,7 @@ impl Directory {
             settings,
             clock,
             freshness,
-            // Nothing awaits inside the listener: moka runs it within other callers' gets.
-            entries: Cache::builder()
-                .max_capacity(20_000)
-                .time_to_idle(idle.clinic)
-                .eviction_listener(|_, entry: Entry, cause| {
-                    if cause.was_evicted()
-                        && let Some(clinic) = entry.clinic
-                    {
-                        clinic.realm.pool.close();
-                    }
-                })
-                .build(),
+            entries: Cache::builder().max_capacity(20_000).time_to_idle(idle.clinic).build(),
             misses: Cache::builder()
                 .max_capacity(10_000)
                 .time_to_live(Duration::from_secs(30))
@@ -164,7 +169,7 @@ impl Directory {
     pub async fn clinic(&self, slug: &str) -> Result<Arc<Clinic>, Closed> {
         if let Some(entry) = self.entries.get(slug).await {
             if self.stands(slug, &entry) {
-                return open(&entry);
+                return entry.open();
             }
             return self.look_again(slug, Some(entry)).await;
         }
@@ -187,14 +192,19 @@ impl Directory {
                 slug
             }
         };
-        self.clinic(&slug).await
+        let clinic = self.clinic(&slug).await?;
+        if clinic.id != id {
+            // That one is gone, and another has its name.
+            self.slugs.invalidate(&id).await;
+            return Err(Closed::Unknown);
+        }
+        Ok(clinic)
     }
 
-    /// An entry that central has confirmed stands until a notice; one that it could not, a second at most.
+    /// An entry stands until a notice, and a minute at most; one that central could not confirm, a second.
     fn stands(&self, slug: &str, entry: &Entry) -> bool {
-        let certain = entry.confirmed.elapsed() <= entry.stamp.age();
-        (certain || entry.stamp.age() < Duration::from_secs(1))
-            && self.freshness.stands(("clinic", slug), entry.stamp)
+        let lasts = if entry.doubted.is_none() { REREAD } else { DOUBTED };
+        entry.stamp.age() < lasts && self.freshness.stands(("clinic", slug), entry.stamp)
     }
 
     /// Loads an entry, once for all who wait for the same slug.
@@ -221,7 +231,7 @@ impl Directory {
             .await;
         match loaded {
             Ok(result) => match result.into_entry() {
-                Some(entry) => open(&entry.into_value()),
+                Some(entry) => entry.into_value().open(),
                 None => Err(Closed::Unknown),
             },
             Err(closed) => Err(closed),
@@ -230,18 +240,21 @@ impl Directory {
 
     async fn load(&self, slug: &str, known: Option<Entry>) -> Result<Option<Entry>, Closed> {
         let stamp = self.freshness.stamp(("clinic", slug));
-        let row = match self.central.clinic_row(slug).await {
+        let row = match &known {
+            Some(_) => self.central.clinic_row(slug).await,
+            None => self.central.strangers_row(slug).await,
+        };
+        let row = match row {
             Ok(row) => row,
             Err(error) => {
                 // Central is down: what we knew goes on for a while.
-                let Some(known) = known.filter(|entry| entry.confirmed.elapsed() < GRACE) else {
+                let hoped = known.and_then(|entry| entry.hoped(stamp));
+                return hoped.map(Some).ok_or_else(|| {
                     tracing::warn!(%error, slug, "central does not answer");
-                    return Err(Closed::CentralDown);
-                };
-                return Ok(Some(Entry { stamp, ..known }));
+                    Closed::CentralDown
+                });
             }
         };
-        let confirmed = Instant::now();
         let Some(row) = row else {
             if let Some(clinic) = known.and_then(|entry| entry.clinic) {
                 clinic.realm.pool.close();
@@ -250,26 +263,65 @@ impl Directory {
             return Ok(None);
         };
         self.slugs.insert(row.id, row.slug.clone()).await; // workers ask by id, also while central is down
-        if let Some(known) = known {
-            if known.row.as_deref() == Some(&row) && known.clinic.is_some() {
-                return Ok(Some(Entry { stamp, confirmed, ..known }));
+        let clinic = self.successor(&row, known)?;
+        Ok(Some(Entry { stamp, doubted: None, row: Arc::new(row), clinic }))
+    }
+
+    /// The handle for a row that was read just now. Whoever still works with an earlier one ends in peace: its connections
+    /// close with its last user, unless the clinic may not be touched there any more.
+    fn successor(
+        &self,
+        row: &ClinicRow,
+        known: Option<Entry>,
+    ) -> Result<Option<Arc<Clinic>>, Closed> {
+        let before = known.and_then(|entry| Some((entry.row, entry.clinic?)));
+        let realm = match &before {
+            Some((then, clinic)) if **then == *row => return Ok(Some(clinic.clone())),
+            Some((then, clinic)) if !row.is_active() || !row.is_where(then) => {
+                clinic.realm.pool.close();
+                None
             }
-            if let Some(clinic) = known.clinic {
-                clinic.realm.pool.close(); // placement, level, status: whatever changed, connections are made anew
+            Some((then, clinic)) => {
+                (then.schema_level == row.schema_level).then(|| clinic.realm.clone())
             }
-        }
-        let clinic = match row.status.as_str() {
-            "active" => Some(self.open_clinic(&row).map_err(|error| {
-                tracing::error!(%error, slug, "this clinic's keys do not open: is NADI_MASTER_KEY the right one?");
-                Closed::Broken
-            })?),
-            _ => None,
+            None => None,
         };
-        Ok(Some(Entry { stamp, confirmed, row: Some(Arc::new(row)), clinic }))
+        if !row.is_active() {
+            return Ok(None);
+        }
+        let clinic = self.open_clinic(row, realm).map_err(|error| {
+            tracing::error!(%error, slug = row.slug, "ALARM: this clinic cannot be opened");
+            crate::metrics::ALARMS.with_label_values(&["unusable_clinic"]).inc();
+            Closed::Broken
+        })?;
+        Ok(Some(Arc::new(clinic)))
     }
 
     /// Makes the handle. No connection is opened yet.
-    fn open_clinic(&self, row: &ClinicRow) -> Result<Arc<Clinic>, Unreadable> {
+    fn open_clinic(&self, row: &ClinicRow, realm: Option<Arc<Realm>>) -> Result<Clinic, Unusable> {
+        let zone = row.time_zone.parse().map_err(|_| Unusable::Zone(row.time_zone.clone()))?;
+        let realm = match realm {
+            Some(realm) => realm,
+            None => Arc::new(self.realm_of(row)?),
+        };
+        Ok(Clinic {
+            id: row.id,
+            slug: row.slug.clone(),
+            name: row.name.clone(),
+            zone,
+            language: row.language.clone(),
+            country: row.country.clone(),
+            realm,
+            telling: Telling {
+                clinic: row.id,
+                hinter: self.hinter.clone(),
+                fast_path: self.fast_path.clone(),
+            },
+            mail_provider: self.settings.smtp_url.is_some(),
+        })
+    }
+
+    fn realm_of(&self, row: &ClinicRow) -> Result<Realm, Unusable> {
         let root = self.central.master.unwrap(row.id.0, &row.root_key_wrapped)?;
         let keys = ClinicKeys::derive(&root);
         let role = roles::database_name(row.id);
@@ -293,29 +345,14 @@ impl Directory {
         let host = format!("{}.{}", row.slug, self.settings.base_domain);
         let sealer = self.central.sealer.clone();
         let chain = Chain::new(row.id.0, &keys, pool.clone(), sealer);
-        let realm = Arc::new(Realm {
+        Ok(Realm {
             id: row.id.0,
             chain,
             keys,
             clock: self.clock.clone(),
             url: self.settings.public_url(&host),
             pool,
-        });
-        Ok(Arc::new(Clinic {
-            id: row.id,
-            slug: row.slug.clone(),
-            name: row.name.clone(),
-            zone: row.time_zone.parse().unwrap_or(Tz::UTC),
-            language: row.language.clone(),
-            country: row.country.clone(),
-            realm,
-            telling: Telling {
-                clinic: row.id,
-                hinter: self.hinter.clone(),
-                fast_path: self.fast_path.clone(),
-            },
-            mail_provider: self.settings.smtp_url.is_some(),
-        }))
+        })
     }
 
     /// How many clinics this process holds open just now.
@@ -330,14 +367,38 @@ impl Directory {
     }
 }
 
-fn open(entry: &Entry) -> Result<Arc<Clinic>, Closed> {
-    if let Some(clinic) = &entry.clinic {
-        return Ok(clinic.clone());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(doubted: Option<Instant>) -> Entry {
+        let row = ClinicRow {
+            id: ClinicId::new(),
+            slug: "shanti".into(),
+            name: "Shanti".into(),
+            time_zone: "Asia/Kolkata".into(),
+            language: "en".into(),
+            country: "IN".into(),
+            status: "suspended".into(),
+            server_id: crate::ids::ServerId(uuid::Uuid::nil()),
+            root_key_wrapped: Vec::new(),
+            schema_level: 1,
+        };
+        let stamp = Freshness::default().stamp("shanti");
+        Entry { stamp, doubted, row: Arc::new(row), clinic: None }
     }
-    Err(match entry.row.as_deref().map(|row| row.status.as_str()) {
-        Some("suspended") => Closed::Suspended,
-        Some("archived") => Closed::Archived,
-        Some("provisioning" | "deleting") => Closed::Provisioning,
-        _ => Closed::Unknown,
-    })
+
+    #[test]
+    fn grace_begins_when_central_is_first_missed_however_long_ago_it_was_last_asked() {
+        let stamp = Freshness::default().stamp("shanti");
+        let ago =
+            |minutes: u64| Instant::now().checked_sub(Duration::from_secs(60 * minutes)).unwrap();
+
+        let missed = entry(None).hoped(stamp).expect("its grace begins now");
+        assert!(missed.doubted.unwrap().elapsed() < Duration::from_secs(60));
+        let began = ago(14);
+        let still = entry(Some(began)).hoped(stamp).expect("a minute is left");
+        assert_eq!(still.doubted, Some(began), "and is not given twice");
+        assert!(entry(Some(ago(15))).hoped(stamp).is_none());
+    }
 }

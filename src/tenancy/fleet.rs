@@ -9,8 +9,9 @@ use serde::Serialize;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::central::Central;
-use super::notices::{Notice, Notices};
+use super::notices::Notice;
 use super::{migrate, roles};
+use crate::audit::Actor;
 use crate::error::Problem;
 use crate::ids::{ClinicId, RunId};
 
@@ -106,7 +107,6 @@ pub enum FleetError {
 /// Only those of the registry itself: a clinic's own are in its result.
 pub async fn run(
     central: &Arc<Central>,
-    notices: &Notices,
     plan: &Plan,
     tell: impl Fn(&Migrated),
 ) -> Result<Vec<Migrated>, FleetError> {
@@ -127,7 +127,7 @@ pub async fn run(
         .map(|member| async move {
             let result = one(central, &member, plan.dry_run).await;
             if !plan.dry_run {
-                note(central, notices, run, &member, &result).await;
+                note(central, run, &member, &result).await;
             }
             result
         })
@@ -198,15 +198,9 @@ async fn connect_within(
 }
 
 /// Puts a result on record and tells instances to look again. A failure here is logged: the clinic itself is done.
-async fn note(
-    central: &Central,
-    notices: &Notices,
-    run: RunId,
-    member: &Member,
-    result: &Migrated,
-) {
+async fn note(central: &Central, run: RunId, member: &Member, result: &Migrated) {
     let noted: Result<(), FleetError> = async {
-        let mut conn = central.realm.read().await?;
+        let mut tx = central.realm.begin(Actor::platform()).await?;
         sqlx::query(
             "with seen as (
                update clinics set schema_level = greatest(schema_level, $4), last_error = $6, updated_at = now()
@@ -221,13 +215,13 @@ async fn note(
         .bind(result.outcome.as_str())
         .bind(&result.error)
         .bind(result.duration_ms as i32)
-        .execute(conn.never_repeat())
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        Notice::Clinic(member.slug.clone()).announce(&mut *tx).await?;
+        Ok(tx.commit().await?)
     }
     .await;
     if let Err(error) = noted {
         tracing::warn!(%error, slug = member.slug, "the result could not be put on record");
     }
-    notices.tell(Notice::Clinic(member.slug.clone())).await;
 }

@@ -90,21 +90,28 @@ pub async fn tenant_pending(connection: &mut PgConnection) -> Result<Pending, Mi
 }
 
 async fn run(connection: &mut PgConnection, runner: Runner) -> Result<Vec<String>, MigrateError> {
+    // A clinic's database ends its people's statements after a while. An index takes as long as it takes.
+    set_timeout(connection, "statement_timeout", Duration::ZERO).await?;
     // A lock that is not to be had within the time is an error, not a queue in front of the clinic's own work.
-    set_lock_timeout(connection, Duration::from_secs(60)).await?;
+    set_timeout(connection, "lock_timeout", Duration::from_secs(60)).await?;
     sqlx::query(LOCK).execute(&mut *connection).await?;
-    set_lock_timeout(connection, Duration::from_secs(5)).await?;
+    set_timeout(connection, "lock_timeout", Duration::from_secs(5)).await?;
     let report = runner
         .set_abort_divergent(true)
         .set_abort_missing(true)
         .run_async(&mut Session(connection))
-        .await;
+        .await?; // the lock ends with the connection, which nobody uses after a failure
     sqlx::query("select pg_advisory_unlock_all()").execute(&mut *connection).await?;
-    Ok(report?.applied_migrations().iter().map(|m| m.to_string()).collect())
+    Ok(report.applied_migrations().iter().map(|m| m.to_string()).collect())
 }
 
-async fn set_lock_timeout(connection: &mut PgConnection, limit: Duration) -> sqlx::Result<()> {
-    sqlx::query("select set_config('lock_timeout', $1, false)")
+async fn set_timeout(
+    connection: &mut PgConnection,
+    name: &str,
+    limit: Duration,
+) -> sqlx::Result<()> {
+    sqlx::query("select set_config($1, $2, false)")
+        .bind(name)
         .bind(format!("{}ms", limit.as_millis()))
         .execute(connection)
         .await

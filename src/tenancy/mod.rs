@@ -13,6 +13,7 @@ pub mod pools;
 pub mod provision;
 pub mod reach;
 mod realm;
+pub mod registry;
 pub mod roles;
 pub mod wakeups;
 

@@ -97,7 +97,12 @@ pub struct Clinic {
 }
 
 impl Clinic {
-    /// A transaction that may put messages, or takes `lock`ed subjects for itself (sorted, before anything is read).
+    /// A transaction that takes `lock`ed subjects for itself (sorted, before anything is read) and sends no message.
+    pub async fn begin_locking(&self, actor: Actor, lock: &[Uuid]) -> Result<Tx, Problem> {
+        self.realm.open(actor, Opening { lock, telling: None }).await
+    }
+
+    /// A transaction that may put messages, and takes `lock`ed subjects for itself as [`Clinic::begin_locking`] does.
     pub async fn begin_telling(&self, actor: Actor, lock: &[Uuid]) -> Result<Tx, Problem> {
         self.realm.open(actor, Opening { lock, telling: Some(&self.telling) }).await
     }
@@ -105,11 +110,6 @@ impl Clinic {
     /// Whether its mail reaches anybody: a link that cannot be sent is shown instead.
     pub fn has_mail_provider(&self) -> bool {
         self.mail_provider
-    }
-
-    /// Makes sure that a worker looks at this clinic at once: after work that was put outside a transaction of ours.
-    pub fn telling(&self) -> &Telling {
-        &self.telling
     }
 }
 

@@ -79,8 +79,13 @@ async fn a_clinic_idle_for_longer_gives_up_its_pool_and_opens_again() {
         directory.known() == 0
     })
     .await;
-    until("its pool is closed", async || connections(&platform, id).await == 0).await;
-    assert!(first.read().await.is_err(), "who kept the old handle asks the directory again");
+    assert_eq!(patients(&first).await, 2, "who still works with it ends in peace");
+    drop(first);
+    until("its pool is closed with its last user", async || {
+        directory.tidy().await;
+        connections(&platform, id).await == 0
+    })
+    .await;
 
     let again = directory.clinic("shanti").await.unwrap();
     assert_eq!(patients(&again).await, 2);

@@ -32,5 +32,7 @@ mod plans;
 mod platform;
 mod pools;
 mod rate_limits;
+mod retention;
 mod seed;
 mod staff;
+mod templates;

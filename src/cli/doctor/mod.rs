@@ -271,7 +271,7 @@ async fn clocks(core: &Core, connection: &mut PgConnection) -> anyhow::Result<Fi
 
 async fn clinics(core: &Core) -> Vec<Finding> {
     let plan = Plan { only: Vec::new(), jobs: 4, dry_run: true };
-    let results = match fleet::run(&core.central, &core.notices, &plan, |_| {}).await {
+    let results = match fleet::run(&core.central, &plan, |_| {}).await {
         Ok(results) => results,
         Err(error) => {
             return vec![Finding { check: "clinics", good: false, says: error.to_string() }];

@@ -26,7 +26,10 @@ pub fn phone(country: &str) -> impl Parser<String> {
         if !number.is_valid() {
             return Err(bad());
         }
-        Ok(number.format().mode(phonenumber::Mode::E164).to_string())
+        let number = number.format().mode(phonenumber::Mode::E164).to_string();
+        // What a country's own plan allows, E.164 does not always: 15 digits in all, and nothing real has fewer than 7.
+        let digits = number.len() - 1;
+        (7..=15).contains(&digits).then_some(number).ok_or_else(bad)
     }
 }
 
@@ -37,4 +40,23 @@ pub fn language(value: Value) -> Result<String, Fault> {
     good.then_some(text).ok_or_else(|| {
         Fault("invalid_format", "expected a language code such as en, hi, ml".into())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_number_has_as_many_digits_as_e164_allows() {
+        for (country, given, kept) in [
+            ("IN", "098470 12345", Some("+919847012345")),
+            ("", "+91 98470 12345", Some("+919847012345")),
+            ("DE", "+49 30 1234567890", Some("+49301234567890")),
+            ("DE", "+49301234567890123", None),
+            ("", "+2901234567890123", None),
+        ] {
+            assert_eq!(phone(country)(json!(given)).ok().as_deref(), kept, "{given}");
+        }
+    }
 }

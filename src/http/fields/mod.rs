@@ -8,12 +8,14 @@ mod plain;
 mod text;
 mod time;
 
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 use serde_json::{Map, Value};
 
 pub use contact::{email, language, phone};
-pub use plain::{boolean, choice, id, integer, list};
+pub use plain::{boolean, choice, id, integer};
 pub use text::{line, prose, verbatim};
-pub use time::{date, instant, time_of_day, time_zone};
+pub use time::{born, date, instant, time_of_day, time_zone};
 
 use crate::error::FieldError;
 
@@ -37,13 +39,25 @@ enum Place {
     Query,
 }
 
+/// What fields are read by beside what they say.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub now: DateTime<Utc>,
+    /// By whose calendar it is today.
+    pub zone: Tz,
+    /// How national phone numbers are read (ISO 3166, two letters); empty where there are none.
+    pub country: String,
+}
+
 /// The fields of a JSON object or of a query string.
 pub struct Fields {
     place: Place,
     prefix: String,
     values: Map<String, Value>,
     repeated: Vec<String>,
-    country: String,
+    frame: Frame,
+    /// In a replacement: what the caller was shown of what stands.
+    standing: Map<String, Value>,
     errors: Vec<FieldError>,
     /// Told after all others: what nobody knows comes last.
     last: Vec<FieldError>,
@@ -51,12 +65,12 @@ pub struct Fields {
 }
 
 impl Fields {
-    pub fn of_body(values: Map<String, Value>) -> Self {
-        Self::new(Place::Body, String::new(), values)
+    pub fn of_body(values: Map<String, Value>, frame: Frame) -> Self {
+        Self::new(Place::Body, String::new(), values, frame)
     }
 
-    pub fn of_query(query: &str) -> Self {
-        let mut fields = Self::new(Place::Query, String::new(), Map::new());
+    pub fn of_query(query: &str, frame: Frame) -> Self {
+        let mut fields = Self::new(Place::Query, String::new(), Map::new(), frame);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let first = fields.values.insert(name.to_string(), Value::String(value.to_string()));
             if first.is_some() && !fields.repeated.contains(&name.to_string()) {
@@ -66,13 +80,14 @@ impl Fields {
         fields
     }
 
-    fn new(place: Place, prefix: String, values: Map<String, Value>) -> Self {
+    fn new(place: Place, prefix: String, values: Map<String, Value>, frame: Frame) -> Self {
         Self {
             place,
             prefix,
             values,
             repeated: Vec::new(),
-            country: String::new(),
+            frame,
+            standing: Map::new(),
             errors: Vec::new(),
             last: Vec::new(),
             malformed: None,
@@ -96,11 +111,38 @@ impl Fields {
 
     /// Sets the country by which national phone numbers are read (ISO 3166, two letters).
     pub fn set_country(&mut self, country: &str) {
-        self.country = country.to_owned();
+        self.frame.country = country.to_owned();
     }
 
     pub fn country(&self) -> &str {
-        &self.country
+        &self.frame.country
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.frame.now
+    }
+
+    /// The date where the clinic is.
+    pub fn today(&self) -> NaiveDate {
+        crate::time::date_in(self.frame.zone, self.frame.now)
+    }
+
+    /// These fields are to replace what stands. What is `kept` this caller may not change: sent it is as it stands, and so it
+    /// is read, sent or not.
+    pub fn replace(&mut self, standing: Map<String, Value>, kept: &[&str]) {
+        for name in kept {
+            let stands = standing.get(*name).cloned().unwrap_or_default();
+            if self.take(name).is_some_and(|sent| sent != stands) {
+                self.fault(name, "read_only", READ_ONLY);
+            }
+            self.values.insert((*name).to_owned(), stands);
+        }
+        self.standing = standing;
+    }
+
+    /// What stands in a field that is to be replaced.
+    pub fn standing<T>(&self, name: &str, parse: impl Parser<T>) -> Option<T> {
+        self.standing.get(name).cloned().and_then(|value| parse(value).ok())
     }
 
     /// Notes a fault of one field, found by the reader itself.
@@ -160,20 +202,26 @@ impl Fields {
 
     /// Takes a list of objects; missing or null is an empty list.
     pub fn objects<T: Readable>(&mut self, name: &str, at_most: usize) -> Vec<T> {
-        let Some(value) = self.take(name) else { return Vec::new() };
-        let Value::Array(items) = value else {
-            self.fault(name, "wrong_type", "expected a list of objects");
-            return Vec::new();
-        };
-        if items.len() > at_most {
-            self.fault(name, "too_long", format!("at most {at_most} entries"));
-            return Vec::new();
-        }
-        items
+        self.entries(name, at_most, "expected a list of objects")
+            .unwrap_or_default()
             .into_iter()
             .enumerate()
             .filter_map(|(index, item)| self.nested(&format!("{name}/{index}"), item, T::read))
             .collect()
+    }
+
+    /// Takes a list that may be missing or null, each entry by the same parser. Each bad entry is named.
+    pub fn list<T>(&mut self, name: &str, at_most: usize, parse: impl Parser<T>) -> Option<Vec<T>> {
+        let entries = self.entries(name, at_most, "expected a list")?;
+        let all = entries.len();
+        let mut good = Vec::with_capacity(all);
+        for (index, entry) in entries.into_iter().enumerate() {
+            match parse(entry) {
+                Ok(entry) => good.push(entry),
+                Err(Fault(code, words)) => self.fault_at(&format!("{name}/{index}"), code, words),
+            }
+        }
+        (good.len() == all).then_some(good)
     }
 
     /// Says whether the caller sent this field at all, null included.
@@ -181,21 +229,14 @@ impl Fields {
         self.values.contains_key(name)
     }
 
-    /// Accepts what is left when it is equal to what stands (`current`), so that a view may be sent back;
-    /// a changed one is read-only, any other unknown.
-    pub fn leave_unchanged(&mut self, current: &Map<String, Value>) {
-        let left: Vec<String> = self.values.keys().cloned().collect();
-        for name in left {
-            let Some(standing) = current.get(&name) else { continue };
-            let sent = self.values.remove(&name);
-            if sent.as_ref() != Some(standing) {
-                self.fault(&name, "read_only", "this field cannot be changed here");
+    /// All faults, unknown fields last. In a replacement, what nobody took may be sent back as it stands; a changed one is
+    /// read-only.
+    pub fn finish(mut self) -> Vec<FieldError> {
+        for (name, stands) in std::mem::take(&mut self.standing) {
+            if self.values.remove(&name).is_some_and(|sent| sent != stands) {
+                self.fault(&name, "read_only", READ_ONLY);
             }
         }
-    }
-
-    /// All faults, unknown fields last.
-    pub fn finish(mut self) -> Vec<FieldError> {
         for name in std::mem::take(&mut self.repeated) {
             self.fault(&name, "repeated", "give this parameter once");
         }
@@ -210,14 +251,40 @@ impl Fields {
         self.values.remove(name).filter(|value| !value.is_null())
     }
 
+    fn entries(
+        &mut self,
+        name: &str,
+        at_most: usize,
+        expected: &'static str,
+    ) -> Option<Vec<Value>> {
+        match self.take(name)? {
+            Value::Array(entries) if entries.len() <= at_most => return Some(entries),
+            Value::Array(_) => self.fault(name, "too_long", format!("at most {at_most} entries")),
+            _ => self.fault(name, "wrong_type", expected),
+        }
+        None
+    }
+
     fn parsed<T>(&mut self, name: &str, value: Value, parse: impl Parser<T>) -> Option<T> {
-        match parse(value) {
+        let spelt = self.spelt_out(&value);
+        let read = match (parse(value), spelt) {
+            (Err(Fault("wrong_type", _)), Some(spelt)) => parse(spelt),
+            (read, _) => read,
+        };
+        match read {
             Ok(value) => Some(value),
             Err(Fault(code, message)) => {
                 self.fault(name, code, message);
                 None
             }
         }
+    }
+
+    /// A query has nothing but text: where a number is wanted, or a yes or no, it is what the text spells.
+    fn spelt_out(&self, value: &Value) -> Option<Value> {
+        let text = value.as_str().filter(|_| self.place == Place::Query)?;
+        let spelt: Value = serde_json::from_str(text).ok()?;
+        (spelt.is_number() || spelt.is_boolean()).then_some(spelt)
     }
 
     fn nested<T>(
@@ -230,8 +297,8 @@ impl Fields {
             self.fault_at(path, "wrong_type", "expected an object");
             return None;
         };
-        let mut inner = Fields::new(self.place, format!("{}/{path}", self.prefix), values);
-        inner.set_country(&self.country);
+        let prefix = format!("{}/{path}", self.prefix);
+        let mut inner = Fields::new(self.place, prefix, values, self.frame.clone());
         let read = read(&mut inner);
         let faults = inner.finish();
         let clean = faults.is_empty();
@@ -239,10 +306,12 @@ impl Fields {
         read.filter(|_| clean)
     }
 
-    fn fault_at(&mut self, path: &str, code: &'static str, message: &str) {
+    fn fault_at(&mut self, path: &str, code: &'static str, message: impl Into<String>) {
         self.errors.push(FieldError::body(format!("{}/{path}", self.prefix), code, message));
     }
 }
+
+const READ_ONLY: &str = "this field cannot be changed here";
 
 /// A member name as a JSON pointer wants it (RFC 6901).
 fn escaped(name: &str) -> String {

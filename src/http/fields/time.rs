@@ -3,8 +3,8 @@
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde_json::Value;
 
-use super::Fault;
 use super::text::string;
+use super::{Fault, Parser};
 
 /// An instant: RFC 3339 with an offset.
 pub fn instant(value: Value) -> Result<DateTime<Utc>, Fault> {
@@ -35,6 +35,14 @@ pub fn date(value: Value) -> Result<NaiveDate, Fault> {
         return Err(Fault("out_of_range", "a year between 1880 and 2199".into()));
     }
     Ok(date)
+}
+
+/// A date on which somebody was born: nobody is born tomorrow.
+pub fn born(today: NaiveDate) -> impl Parser<NaiveDate> {
+    move |value| match date(value)? {
+        born if born > today => Err(Fault("in_the_future", "a date that has been".into())),
+        born => Ok(born),
+    }
 }
 
 /// A civil time: `HH:MM`.

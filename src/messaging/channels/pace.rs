@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{ErrorClass, Failure};
+use super::{ErrorClass, Failure, Reached};
 
 /// Messages a number may send at once, after a rest.
 const BURST: u32 = 16;
@@ -113,7 +113,8 @@ impl Pacer {
                     books.pairs.insert(pair, now + asked.max(PAIR));
                 }
             }
-            ErrorClass::Pace | ErrorClass::SpamLimit if failure.http.is_some() => {
+            // In an answer or in a receipt; a full lane of our own says nothing about the number.
+            ErrorClass::Pace | ErrorClass::SpamLimit if failure.reached == Reached::Answered => {
                 let bucket = bucket(&mut books.numbers, number, now);
                 bucket.recover(now);
                 if bucket.slowed == 1 || now.duration_since(bucket.slowed_at) >= SAME_COMPLAINT {
@@ -204,6 +205,22 @@ mod tests {
         let healed = now + Duration::from_secs(31);
         assert_eq!(pacer.take("n", 80, "c", healed, NEVER_MIND), Ok(Duration::ZERO));
         assert_eq!(pacer.take("n", 80, "d", healed, NEVER_MIND), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_complaint_in_a_receipt_counts_and_a_full_lane_does_not() {
+        let now = Instant::now();
+        let pacer = Pacer::new(100);
+        let full = Failure { reached: Reached::Nothing, ..complaint(ErrorClass::Pace, 10) };
+        pacer.slow("n", "a", &full, now);
+        assert_eq!(pacer.take("n", 80, "a", now, Duration::ZERO), Ok(Duration::ZERO));
+
+        pacer.slow("n", "b", &Failure::answered(ErrorClass::SpamLimit, None, None, "x"), now);
+        let waits: Vec<_> = ["c", "d"]
+            .map(|person| pacer.take("n", 80, person, now, NEVER_MIND).unwrap())
+            .into_iter()
+            .collect();
+        assert_eq!(waits[1] - waits[0], Duration::from_millis(25), "at half its pace");
     }
 
     #[test]

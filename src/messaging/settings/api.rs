@@ -66,7 +66,7 @@ impl MessagingSettingsApi {
         if_match.require(ETag(before.version))?;
         let kept = opened(&before, &clinic)?;
         let allowed = &setups.bases().allowed;
-        let asked = body.read_over(&view(&before, &kept, &clinic), |fields, asked| {
+        let asked = body.read_over_with(&view(&before, &kept, &clinic), |fields, asked| {
             providers(asked, &kept, allowed, &mut |at, code, words| note(fields, at, code, words));
         })?;
         let new = providers(&asked, &kept, allowed, &mut |_, _, _| {});

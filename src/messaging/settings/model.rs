@@ -335,8 +335,11 @@ impl Readable for Policy {
     fn read(fields: &mut Fields) -> Option<Self> {
         let enabled = fields.optional("enabled", fields::boolean).unwrap_or(true);
         let mode = fields.optional("mode", fields::choice).unwrap_or(Mode::Sequential);
-        let channels: Option<Vec<Channel>> =
-            fields.required("channels", fields::list(3, fields::choice));
+        let names_channels = fields.has("channels");
+        let channels: Option<Vec<Channel>> = fields.list("channels", 3, fields::choice);
+        if !names_channels {
+            fields.fault("channels", "required", "this field is required");
+        }
         let accept_seconds = fields.required("accept_seconds", fields::integer(1, 86_400));
         let deliver_seconds = fields.optional("deliver_seconds", fields::integer(1, 86_400));
         let quiet_from = fields.optional("quiet_from", fields::time_of_day);

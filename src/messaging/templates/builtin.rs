@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::book::Key;
 use super::language::Language;
 use super::template::Template;
 use crate::messaging::channels::Channel;
@@ -20,7 +21,6 @@ pub struct Text {
 }
 
 type File = BTreeMap<String, BTreeMap<Channel, Text>>;
-type Key = (Kind, Channel, Language);
 
 static TEXTS: LazyLock<BTreeMap<Key, (Text, Template)>> = LazyLock::new(|| {
     let mut texts = BTreeMap::new();
@@ -43,6 +43,11 @@ static TEXTS: LazyLock<BTreeMap<Key, (Text, Template)>> = LazyLock::new(|| {
     }
     texts
 });
+
+/// Every kind, channel and language that there are words for.
+pub fn keys() -> impl Iterator<Item = Key> {
+    TEXTS.keys().copied()
+}
 
 /// The text as written; `None` where a kind never goes by that channel.
 pub fn text(kind: Kind, channel: Channel, language: Language) -> Option<&'static Text> {

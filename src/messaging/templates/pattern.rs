@@ -55,6 +55,14 @@ impl Pattern {
         named
     }
 
+    /// What no text is that WhatsApp registers.
+    pub fn begins_or_ends_with_a_placeholder(&self) -> bool {
+        let mut pieces = self.lines.iter().flatten();
+        let first = pieces.next();
+        let last = pieces.last().or(first);
+        [first, last].into_iter().flatten().any(|piece| matches!(piece, Piece::Value(_)))
+    }
+
     /// The text, filled in. A line with a value that there is none for is left out.
     pub fn fill(&self, value: impl Fn(Placeholder) -> Option<String>) -> String {
         let mut text = String::new();

@@ -11,6 +11,7 @@ use super::template::{Registered, Template};
 use crate::db::Tx;
 use crate::messaging::channels::Channel;
 use crate::messaging::kind::Kind;
+use crate::money::Money;
 use crate::tenancy::pools::Conn;
 
 /// A clinic's own text, as it is kept.
@@ -126,4 +127,23 @@ pub async fn delete(tx: &mut Tx, key: Key) -> sqlx::Result<()> {
         .execute(&mut **tx)
         .await
         .map(drop)
+}
+
+/// What the clinic's doctors are good at, each once.
+pub async fn specialties(conn: &mut Conn) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "select distinct specialty from doctors, unnest(specialties) as specialty where deleted_at is null",
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What the clinic pays for a segment, where it has said so.
+pub async fn segment_price(conn: &mut Conn) -> sqlx::Result<Option<Money>> {
+    let price: Option<Json<Money>> = sqlx::query_scalar(
+        "select nullif(policies->'sms_segment_price', 'null') from messaging_settings",
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(price.map(|price| price.0))
 }

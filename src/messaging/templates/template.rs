@@ -30,6 +30,15 @@ impl Template {
             disabled: None,
         })
     }
+
+    /// What fills in WhatsApp's `{{1}}`, `{{2}}` and so on.
+    pub fn whatsapp_order(&self) -> Vec<Placeholder> {
+        let given = self.provider.whatsapp.as_ref().map(|there| there.parameters.as_slice());
+        match given.unwrap_or_default() {
+            [] => self.body.named(),
+            given => given.iter().filter_map(|name| Placeholder::named(name)).collect(),
+        }
+    }
 }
 
 /// As it is registered with those who carry it.

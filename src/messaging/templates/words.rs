@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::html;
 use super::language::Language;
 use super::pattern::Pattern;
 use super::placeholder::Placeholder;
-use super::registered;
 use super::template::Template;
+use super::{builtin, html};
+use crate::messaging::channels::sms::dlt;
 use crate::messaging::channels::sms::segments::{self, Measured};
 use crate::messaging::channels::whatsapp::Content;
 use crate::messaging::channels::{Channel, email, sms};
@@ -26,7 +26,7 @@ const LONGEST_SUBJECT: usize = 200;
 /// A message, in words. It has no `Debug`: a code may be in it.
 pub struct Words {
     pub language: Language,
-    /// Of e-mail alone; else empty.
+    /// What it is about: an e-mail's subject, and what an inbox shows above the others.
     pub subject: String,
     /// As its reader sees it.
     pub text: SecretString,
@@ -99,14 +99,16 @@ pub(super) fn put(
     telling.all_there(&template.subject)?;
     telling.all_there(&template.body)?;
     let text = template.body.fill(|placeholder| telling.value(placeholder));
-    let (subject, said) = match channel {
-        Channel::Whatsapp => (String::new(), Said::Whatsapp(telling.content(template)?)),
-        Channel::Sms => (String::new(), telling.sms(template, &text)?),
-        Channel::Email => {
-            let subject = template.subject.fill(|placeholder| telling.value(placeholder));
-            let subject = cut_letters(&subject, LONGEST_SUBJECT).to_owned();
-            (subject.clone(), Said::Email(Box::new(telling.letter(subject, &text))))
-        }
+    let about_what = match channel {
+        Channel::Email => Some(&template.subject),
+        _ => builtin::template(facts.kind, Channel::Email, language).map(|letter| &letter.subject),
+    };
+    let subject = about_what.map(|subject| subject.fill(|placeholder| telling.value(placeholder)));
+    let subject = cut_letters(&subject.unwrap_or_default(), LONGEST_SUBJECT).to_owned();
+    let said = match channel {
+        Channel::Whatsapp => Said::Whatsapp(telling.content(template)?),
+        Channel::Sms => telling.sms(template, &text)?,
+        Channel::Email => Said::Email(Box::new(telling.letter(subject.clone(), &text))),
     };
     Ok(Words { language, subject, text: text.into(), said })
 }
@@ -211,12 +213,8 @@ impl Telling<'_> {
         if let Values::Code { code, .. } = &self.facts.values {
             return Ok(Content::Code { template: name, language, code: code.clone() });
         }
-        let given = registered.map(|there| there.parameters.as_slice()).unwrap_or_default();
-        let order: Vec<Placeholder> = match given {
-            [] => template.body.named(),
-            given => given.iter().filter_map(|name| Placeholder::named(name)).collect(),
-        };
-        let parameters: Result<Vec<String>, WordsError> = order
+        let parameters: Result<Vec<String>, WordsError> = template
+            .whatsapp_order()
             .into_iter()
             .map(|placeholder| {
                 self.value(placeholder).ok_or(WordsError::NoValue(placeholder.as_str()))
@@ -231,25 +229,29 @@ impl Telling<'_> {
         })
     }
 
+    /// Where the text is registered it is written from that; it must come out as the template's own words.
     fn sms(&self, template: &Template, text: &str) -> Result<Said, WordsError> {
-        let dlt = template.provider.dlt.as_ref();
-        if let Some(dlt) = dlt
-            && !registered::matches(&dlt.text, text)
-        {
-            return Err(WordsError::NotAsRegistered);
-        }
-        let names = dlt.map(|dlt| dlt.variables.as_slice()).unwrap_or_default();
-        let values = template.body.placeholders().filter(|p| *p != Placeholder::Host);
-        let variables = values
+        let there = template.provider.dlt.as_ref();
+        let values: Vec<String> = template
+            .body
+            .placeholders()
+            .filter(|placeholder| *placeholder != Placeholder::Host)
             .filter_map(|placeholder| self.value(placeholder))
-            .enumerate()
-            .map(|(place, value)| {
-                let name = names.get(place).cloned();
-                (name.unwrap_or_else(|| format!("VAR{}", place + 1)), value.into())
-            })
             .collect();
-        let template_id = match dlt {
-            Some(dlt) => dlt.template_id.clone(),
+        if let Some(there) = there {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            let written = dlt::render(&there.text, &values);
+            if written.ok().as_deref() != Some(text) {
+                return Err(WordsError::NotAsRegistered);
+            }
+        }
+        let names = there.map(|there| there.variables.as_slice()).unwrap_or_default();
+        let variables = values.into_iter().enumerate().map(|(place, value)| {
+            let name = names.get(place).cloned();
+            (name.unwrap_or_else(|| format!("VAR{}", place + 1)), value.into())
+        });
+        let template_id = match there {
+            Some(there) => there.template_id.clone(),
             None => Some(self.facts.kind.registered_name()),
         };
         Ok(Said::Sms {
@@ -257,8 +259,8 @@ impl Telling<'_> {
             text: sms::Text {
                 text: text.into(),
                 template_id,
-                dlt_template_id: dlt.map(|dlt| dlt.dlt_template_id.clone()),
-                variables,
+                dlt_template_id: there.map(|there| there.dlt_template_id.clone()),
+                variables: variables.collect(),
             },
         })
     }

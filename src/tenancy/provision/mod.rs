@@ -3,6 +3,7 @@
 
 mod template;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +21,12 @@ use super::{migrate, roles};
 use crate::audit::{self, Act, Actor};
 use crate::auth::links;
 use crate::crypto::{ClinicKeys, RootKey};
-use crate::db::{self, Tx};
+use crate::db::{self, Opening, Tx};
 use crate::error::Problem;
 use crate::ids::{self, AccountId, ClinicId, LocationId, ServerId};
 use crate::outbox;
 
-/// How long one provisioning may take before another instance may undo it. It takes well under a second.
+/// How long nothing may be heard of a provisioning before another instance may undo it. It takes well under a second.
 const LEASE: Duration = Duration::from_secs(60);
 /// How often a connection is waited for once more, two seconds each.
 const PATIENCE: u32 = 5;
@@ -131,17 +132,22 @@ impl Provisioner {
         finish: impl AsyncFnOnce(Tx, Provisioned) -> Result<T, ProvisionError>,
     ) -> Result<T, ProvisionError> {
         let _turn = self.turn.acquire().await.expect("never closed"); // before the lease begins to run
+        let template = self.template().await?; // nor while the first of them is made
         let id = ClinicId::new();
         let root = RootKey::generate();
         self.reserve(id, new, &root, lease).await?;
         let made = async {
-            let made = self.build(id, new, &ClinicKeys::derive(&root)).await?;
+            let keys = ClinicKeys::derive(&root);
+            let made = tokio::select! {
+                made = self.build(id, new, &keys, &template) => made?,
+                never = self.keep(id, lease) => match never {},
+            };
             let tx = self.open(&made, new, lease, by).await?;
             finish(tx, made).await
         };
         match made.await {
             Ok(made) => {
-                self.notices.tell(Notice::Clinic(new.slug.clone())).await;
+                self.notices.apply(&Notice::Clinic(new.slug.clone()));
                 Ok(made)
             }
             Err(error) => {
@@ -197,14 +203,14 @@ impl Provisioner {
         id: ClinicId,
         new: &NewClinic,
         keys: &ClinicKeys,
+        template: &str,
     ) -> Result<Provisioned, ProvisionError> {
-        let template = self.template().await?;
         let password = keys.database_password();
         let verifier = tokio::task::spawn_blocking(move || roles::scram_verifier(&password));
         let mut conn = self.conn().await?;
-        roles::clone_database(conn.never_repeat(), id, &template).await?;
+        roles::clone_database(&mut conn, id, template).await?;
         let verifier = verifier.await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
-        roles::open_database(conn.never_repeat(), id, &verifier).await?;
+        roles::open_database(&mut conn, id, &verifier).await?;
         drop(conn); // nobody waits for one connection while holding another
         let database = roles::database_name(id);
         let owner_pool = self.central.as_owner(&database);
@@ -217,6 +223,29 @@ impl Provisioner {
         made
     }
 
+    /// Keeps the lease for as long as the work takes. Once it is lost there is nothing to keep; whoever opens the clinic finds
+    /// out.
+    async fn keep(&self, id: ClinicId, lease: Uuid) -> Infallible {
+        loop {
+            tokio::time::sleep(LEASE / 4).await;
+            if let Err(error) = self.renew(id, lease).await {
+                tracing::warn!(%error, clinic_id = %id, "cannot renew the lease of a clinic in the making");
+            }
+        }
+    }
+
+    async fn renew(&self, id: ClinicId, lease: Uuid) -> Result<(), ProvisionError> {
+        sqlx::query(
+            "update clinics set leased_until = now() + $3 where id = $1 and lease_token = $2",
+        )
+        .bind(id)
+        .bind(lease)
+        .bind(LEASE)
+        .execute(&mut self.conn().await?)
+        .await?;
+        Ok(())
+    }
+
     /// Once this transaction has committed, it is open.
     async fn open(
         &self,
@@ -225,8 +254,7 @@ impl Provisioner {
         lease: Uuid,
         by: Actor,
     ) -> Result<Tx, ProvisionError> {
-        let failed = |problem: Problem| ProvisionError::Failed(problem.detail);
-        let mut tx = self.central.realm.begin(by).await.map_err(failed)?;
+        let mut tx = self.begin(by).await?;
         let activated = sqlx::query(
             "with opened as (
                update clinics set status = 'active', lease_token = null, leased_until = null,
@@ -247,6 +275,7 @@ impl Provisioner {
             .about(made.id)
             .details(json!({ "slug": new.slug, "name": new.name }));
         audit::record(&mut tx, act).await?;
+        Notice::Clinic(new.slug.clone()).announce(&mut *tx).await?;
         Ok(tx)
     }
 
@@ -261,17 +290,25 @@ impl Provisioner {
         .bind(LEASE)
         .execute(&mut conn)
         .await?;
-        if ours.rows_affected() == 0 {
-            return Ok(()); // somebody else has taken it over
+        if ours.rows_affected() == 0 && is_open(&mut conn, id).await? {
+            return Ok(()); // it was opened after all: the answer was late
         }
+        // Also where somebody else has taken it over: he may have been here before what is here now was made.
         roles::drop_database_and_role(conn.raw(), id).await?;
         drop(conn);
-        let mut conn = self.conn().await?;
-        sqlx::query("delete from clinics where id = $1 and lease_token = $2")
-            .bind(id)
-            .bind(lease)
-            .execute(&mut conn)
-            .await?;
+        let mut tx = self.begin(Actor::platform()).await?;
+        let slug: Option<String> = sqlx::query_scalar(
+            "delete from clinics where id = $1 and lease_token = $2 returning slug",
+        )
+        .bind(id)
+        .bind(lease)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(slug) = slug else { return Ok(()) }; // somebody else has done it
+        let notice = Notice::Clinic(slug);
+        notice.announce(&mut *tx).await?;
+        tx.commit().await?;
+        self.notices.apply(&notice);
         Ok(())
     }
 
@@ -296,7 +333,6 @@ impl Provisioner {
             let Some((id, slug)) = lapsed else { return Ok(undone) };
             tracing::warn!(%slug, "undoing a clinic whose making broke off");
             self.undo(id, lease).await?;
-            self.notices.tell(Notice::Clinic(slug)).await;
             undone += 1;
         }
     }
@@ -311,16 +347,34 @@ impl Provisioner {
         }
     }
 
-    /// Half-made work is worth more patience than a request has.
+    /// A connection for lone statements that write. Half-made work is worth more patience than a request has.
     async fn conn(&self) -> Result<Conn, ProvisionError> {
         let mut tries = 0;
-        loop {
+        let conn = loop {
             match self.central.realm.read().await {
                 Err(problem) if problem.name == "busy" && tries < PATIENCE => tries += 1,
-                other => return other.map_err(|problem| ProvisionError::Failed(problem.detail)),
+                other => break other,
             }
-        }
+        };
+        let mut conn = conn.map_err(|problem| ProvisionError::Failed(problem.detail))?;
+        conn.never_repeat();
+        Ok(conn)
     }
+
+    async fn begin(&self, by: Actor) -> Result<Tx, ProvisionError> {
+        let realm = &self.central.realm;
+        let (chain, now) = (realm.chain.clone(), realm.clock.now());
+        Ok(Tx::begin(self.conn().await?, by, chain, Opening::default(), now).await?)
+    }
+}
+
+async fn is_open(conn: &mut Conn, id: ClinicId) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists(select from clinics where id = $1 and status not in ('provisioning', 'deleting'))",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await
 }
 
 /// The server that the central database lives on. (Placing clinics on others comes with their registration.)

@@ -3,7 +3,6 @@
 use sqlx::postgres::PgConnection;
 
 use super::{ProvisionError, Provisioner};
-use crate::ids;
 use crate::tenancy::{migrate, roles};
 
 impl Provisioner {
@@ -14,16 +13,12 @@ impl Provisioner {
 
     async fn ensure_template(&self) -> Result<String, ProvisionError> {
         let name = migrate::template_name();
-        let mut conn = self.conn().await?;
+        let pool = self.central.directly(); // a session's lock: it is no use behind a pooler
+        let mut conn = pool.acquire().await.map_err(failed)?;
         let raw = conn.raw();
         roles::ensure_group(raw).await?;
         sqlx::query("select pg_advisory_lock(1851876457, 2)").execute(&mut *raw).await?;
-        let exists: bool =
-            sqlx::query_scalar("select exists(select from pg_database where datname = $1)")
-                .bind(&name)
-                .fetch_one(&mut *raw)
-                .await?;
-        if !exists {
+        if !exists(raw, &name).await? {
             self.make_template(raw, &name).await?;
         }
         // The lock ends with the connection, which `raw` has made unfit for the pool.
@@ -35,7 +30,14 @@ impl Provisioner {
         raw: &mut PgConnection,
         name: &str,
     ) -> Result<(), ProvisionError> {
-        let draft = format!("{name}_{}", &ids::new_uuid().simple().to_string()[20..]);
+        // Of this platform, and so guarded by its lock: what is there is left of a process that was killed.
+        let platform: String = sqlx::query_scalar(
+            "select oid::text from pg_database where datname = current_database()",
+        )
+        .fetch_one(&mut *raw)
+        .await?;
+        let draft = format!("{name}_{platform}");
+        remove(raw, &draft).await?;
         roles::execute(
             &mut *raw,
             format!("create database {draft} template template0 encoding 'UTF8' locale 'C.UTF-8'"),
@@ -44,17 +46,13 @@ impl Provisioner {
         roles::close_to_public(raw, &draft).await?;
         let pool = self.central.as_owner(&draft);
         let migrated = async {
-            let mut conn =
-                pool.acquire().await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
-            migrate::tenant(conn.raw()).await.map_err(|e| ProvisionError::Failed(e.to_string()))?;
-            drop(conn);
-            Ok(())
+            let mut conn = pool.acquire().await.map_err(failed)?;
+            migrate::tenant(conn.raw()).await.map_err(failed)
         }
         .await;
         pool.close();
         if let Err(error) = migrated {
-            roles::execute(&mut *raw, format!("drop database if exists {draft} with (force)"))
-                .await?;
+            remove(raw, &draft).await?;
             return Err(error);
         }
         roles::execute(
@@ -64,12 +62,27 @@ impl Provisioner {
         .await?;
         match roles::execute(&mut *raw, format!("alter database {draft} rename to {name}")).await {
             // Another platform on this server made it first: the same migrations made the same template.
-            Err(error) if roles::is_duplicate(&error) => {
-                let unmark = format!("alter database {draft} with is_template false");
-                roles::execute(&mut *raw, unmark).await?;
-                Ok(roles::execute(raw, format!("drop database {draft}")).await?)
-            }
+            Err(error) if roles::is_duplicate(&error) => Ok(remove(raw, &draft).await?),
             renamed => Ok(renamed?),
         }
     }
+}
+
+fn failed(error: impl std::fmt::Display) -> ProvisionError {
+    ProvisionError::Failed(error.to_string())
+}
+
+async fn exists(raw: &mut PgConnection, database: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select exists(select from pg_database where datname = $1)")
+        .bind(database)
+        .fetch_one(raw)
+        .await
+}
+
+async fn remove(raw: &mut PgConnection, draft: &str) -> sqlx::Result<()> {
+    if !exists(raw, draft).await? {
+        return Ok(());
+    }
+    roles::execute(&mut *raw, format!("alter database {draft} with is_template false")).await?;
+    roles::execute(raw, format!("drop database {draft} with (force)")).await
 }

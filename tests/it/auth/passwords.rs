@@ -1,5 +1,7 @@
 //! Links that set a password.
 
+use std::time::{Duration, Instant};
+
 use nadi::auth::{Role, links};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -63,4 +65,39 @@ async fn a_link_that_two_use_at_once_sets_one_password() {
     let mut both = [a, b];
     both.sort();
     assert_eq!(both, [204, 401]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_let_in_by_the_old_password_is_not_let_in_after_the_new_one() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let anybody = clinic.anybody();
+    let doctor = clinic.account(Role::Doctor);
+    let mut inside = clinic.connection().await;
+    sqlx::query("begin").execute(&mut inside).await.unwrap();
+    sqlx::query("select 1 from users where id = $1 for update")
+        .bind(doctor)
+        .execute(&mut inside)
+        .await
+        .unwrap();
+    // It finds the old password good, and then waits.
+    let late =
+        tokio::spawn(async move { log_in(&anybody, "doctor@shanti.example", PASSWORD).await });
+    let waiting = "select count(*) from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock'";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while clinic.count(waiting).await == 0 {
+        assert!(Instant::now() < deadline, "nobody waits");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    for statement in [
+        "update users set password_hash = 'another' where id = $1",
+        "delete from sessions where user_id = $1",
+    ] {
+        sqlx::query(statement).bind(doctor).execute(&mut inside).await.unwrap();
+    }
+    sqlx::query("commit").execute(&mut inside).await.unwrap();
+
+    assert_eq!(late.await.unwrap().expect(401).problem(), "invalid-credentials");
+    assert_eq!(clinic.count("select count(*) from sessions").await, 0);
 }

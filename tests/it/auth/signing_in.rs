@@ -114,3 +114,26 @@ async fn guesses_made_at_once_are_counted_like_guesses_in_a_row() {
     assert_eq!(answered, 10, "the rest learn nothing");
     assert!(answers.iter().all(|answer| [401, 429].contains(&answer.status.as_u16())));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_account_has_one_count_by_whatever_name_and_from_its_whole_network() {
+    let settings = vec![("NADI_TRUSTED_PROXIES", "127.0.0.1".to_owned())];
+    let platform = TestPlatform::with(Options { settings, ..Options::default() }).await;
+    let clinic = platform.clinic("shanti").await;
+    sqlx::query("update users set phone = '+919847022222' where role = 'doctor'")
+        .execute(&mut clinic.connection().await)
+        .await
+        .unwrap();
+    let anybody = clinic.anybody();
+    let try_from = async |address: &str, identifier: &str, password: &str| {
+        anybody.send(from(&anybody, address, identifier, password)).await
+    };
+    for n in 0..10 {
+        let name = if n % 2 == 0 { "doctor@shanti.example" } else { "+919847022222" };
+        try_from(&format!("2001:db8:1:2::{n}"), name, "wrong").await.expect(401);
+    }
+
+    try_from("2001:db8:1:2:ffff::1", "+919847022222", PASSWORD).await.expect(429);
+
+    try_from("2001:db8:1:3::1", "+919847022222", PASSWORD).await.expect(200);
+}

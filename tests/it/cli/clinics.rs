@@ -120,3 +120,25 @@ async fn a_new_clinic_is_seeded_once_and_tells_nobody() {
     let unknown = nadi(&settings, &["seed", "nowhere"]).await.expect(1);
     assert!(unknown.stderr.contains("there is no clinic `nowhere`"), "{}", unknown.stderr);
 }
+
+#[tokio::test]
+async fn a_sweep_has_every_clinic_looked_at_soon() {
+    let platform = registry().await;
+    platform.provision("shanti").await;
+    platform.provision("arogya").await;
+    let mut central = platform.server.superuser(&platform.database).await;
+    // As a ledger that was restored from before one of them was made.
+    for restored in [
+        "update wakeups set due_at = 'infinity', sweep_at = now() + interval '1 hour'",
+        "delete from wakeups where clinic_id = (select id from clinics where slug = 'arogya')",
+    ] {
+        sqlx::query(restored).execute(&mut central).await.unwrap();
+    }
+
+    let ran = nadi(&platform.settings(), &["clinic", "sweep", "--json"]).await.expect(0);
+
+    assert_eq!(ran.json(), json!({ "clinics": 2 }));
+    let soon = "select count(*) from wakeups where sweep_at <= now() + interval '10 min'";
+    let soon: i64 = sqlx::query_scalar(soon).fetch_one(&mut central).await.unwrap();
+    assert_eq!(soon, 2);
+}

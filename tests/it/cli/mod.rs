@@ -19,10 +19,11 @@ async fn empty() -> TestPlatform {
     TestPlatform::with(Options { unmigrated: true, ..Options::default() }).await
 }
 
-/// The settings, and one more that wins over any of its name.
+/// The settings, and one more instead of any of its name.
 fn with(settings: &[(String, String)], name: &str, value: &str) -> Vec<(String, String)> {
     let mut settings = settings.to_vec();
-    settings.retain(|(known, _)| known != name);
+    settings
+        .retain(|(known, _)| known != name && Some(known.as_str()) != name.strip_suffix("_FILE"));
     settings.push((name.to_owned(), value.to_owned()));
     settings
 }

@@ -1,10 +1,10 @@
 //! The central schema: `serve` refuses an old one, and migrating it is dull, however many do it at once.
 
 use serde_json::json;
-use sqlx::Connection;
+use sqlx::{ConnectOptions, Connection};
 
 use super::empty;
-use crate::support::nadi;
+use crate::support::{nadi, until};
 
 #[tokio::test]
 async fn serve_refuses_an_old_schema_and_says_what_to_do() {
@@ -60,6 +60,41 @@ async fn four_at_once_migrate_once() {
         .iter()
         .sum();
     assert_eq!(applied, nadi::tenancy::migrate::central_level() as usize);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_is_held_to_no_statements_limit() {
+    let platform = empty().await;
+    let mut holder = platform.server.superuser(&platform.database).await;
+    sqlx::query("select pg_advisory_lock(1851876457, 1835624306)")
+        .execute(&mut holder)
+        .await
+        .unwrap();
+    let migrate = async {
+        let mut connection =
+            platform.server.provisioning(&platform.database).connect().await.unwrap();
+        // As a clinic's database has one.
+        sqlx::query("set statement_timeout = '50ms'").execute(&mut connection).await.unwrap();
+        nadi::tenancy::migrate::central(&mut connection).await
+    };
+    let wait = async {
+        until("it has waited for longer than a statement may take", async || {
+            sqlx::query_scalar(
+                "select exists(select from pg_stat_activity
+                               where datname = current_database() and wait_event = 'advisory'
+                                 and query_start < clock_timestamp() - interval '150 ms')",
+            )
+            .fetch_one(&mut holder)
+            .await
+            .unwrap()
+        })
+        .await;
+        sqlx::query("select pg_advisory_unlock_all()").execute(&mut holder).await.unwrap();
+    };
+
+    let (migrated, ()) = tokio::join!(migrate, wait);
+
+    assert_eq!(migrated.unwrap().len(), nadi::tenancy::migrate::central_level() as usize);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("serve", &["--clinic"]),
     ("admin", &["create"]),
     ("admin create", &["--email", "--name", "--password-stdin", "--json"]),
-    ("clinic", &["create", "list", "show", "suspend", "resume", "archive"]),
+    ("clinic", &["create", "list", "show", "suspend", "resume", "archive", "sweep"]),
     (
         "clinic create",
         &[
@@ -41,6 +41,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("clinic suspend", &["<SLUG>", "--json"]),
     ("clinic resume", &["<SLUG>", "--json"]),
     ("clinic archive", &["<SLUG>", "--json"]),
+    ("clinic sweep", &["--json"]),
     ("migrate", &["central", "clinics", "status"]),
     ("migrate central", &["--dry-run", "--json"]),
     ("migrate clinics", &["--only", "--jobs", "--dry-run", "--json"]),

@@ -139,3 +139,27 @@ async fn each_clinic_sends_by_its_own_account() {
         assert_eq!(call.header("authorization"), own);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_parallel_all_channels_have_it_at_once_and_each_is_tried_again_by_itself() {
+    let scene = Scene::new().await;
+    let mut parallel = settings(PHONE, TOKEN);
+    parallel["policies"]["appointment"] = json!({ "mode": "parallel", "channels": ["whatsapp", "sms", "email"], "accept_seconds": 30 });
+    scene.clinic.admin().await.put("/settings/messaging", "*", &parallel).await.expect(200);
+    scene.sms.play(Fault::status(503));
+
+    let message = scene.book(scene.clinic.patients[0], 0).await;
+
+    until("all three have it", async || {
+        let mail = scene.mail.accepted().iter().any(|mail| mail.to == "lakshmi@mail.example");
+        mail && scene.meta.sent().len() == 1 && scene.sms.sent_to(LAKSHMI).len() == 1
+    })
+    .await;
+    until("it is done", async || {
+        scene.clinic.count("select count(*) from outbox where done_at is null").await == 0
+    })
+    .await;
+    assert_eq!(scene.status(message).await, "sent");
+    assert_eq!(scene.meta.calls().len(), 1, "who has it is not asked again");
+    assert_eq!(scene.sms.calls().len(), 2);
+}

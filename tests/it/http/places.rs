@@ -111,3 +111,36 @@ async fn a_path_or_cursor_that_is_nonsense_names_nothing() {
         caller.get(&format!("{path}{join}cursor=garbage")).await.expect(400);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_precondition_that_cannot_be_read_is_not_met() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    let patient = format!("/patients/{}", clinic.patients[1]);
+    let garbled = reqwest::header::HeaderValue::from_bytes(b"\"\xe9\"").unwrap();
+
+    let delete = desk.request(reqwest::Method::DELETE, &patient).header("if-match", garbled);
+
+    desk.send(delete).await.expect(412);
+    desk.get(&patient).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bad_entry_of_a_list_is_named() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let admin = clinic.admin().await;
+    let doctor = json!({
+        "full_name": "Dr. Many", "email": "many@shanti.example", "specialties": ["Shalya", "", "Kaya", 7],
+        "languages": ["ml", "malayalam"], "capacity": "2",
+    });
+
+    let refused = admin.post("/doctors", &doctor).await.expect(422);
+
+    let expected = faults(&[
+        ("/specialties/1", "required"),
+        ("/specialties/3", "wrong_type"),
+        ("/languages/1", "invalid_format"),
+        ("/capacity", "wrong_type"),
+    ]);
+    assert_eq!(refused.faults(), expected);
+}

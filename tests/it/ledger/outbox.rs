@@ -1,7 +1,7 @@
 //! The gate, and the statements of the outbox each by itself.
 
 use chrono::{TimeDelta, Utc};
-use nadi::outbox::{self, Delivery, Finished};
+use nadi::outbox::{self, Delivery, Finished, NewMessage};
 use sqlx::Connection;
 use uuid::Uuid;
 
@@ -202,13 +202,11 @@ async fn a_move_takes_the_message_from_its_sender() {
     let new = message("one", Utc::now());
     outbox::put(&mut clinic, &new).await.unwrap().unwrap();
     let row = outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().rows.remove(0);
-    let due_at = Utc::now() + TimeDelta::seconds(30);
-    let expires_at = due_at + TimeDelta::hours(1);
+    let later = NewMessage { due_at: Utc::now() + TimeDelta::seconds(30), ..new };
 
-    let moved =
-        outbox::move_to(&mut clinic, new.subject_id, &new.purpose, due_at, expires_at).await;
+    assert_eq!(outbox::withdraw(&mut clinic, later.subject_id).await.unwrap(), 1);
+    assert_eq!(outbox::put(&mut clinic, &later).await.unwrap(), Some(row.id));
 
-    assert_eq!(moved.unwrap(), 1);
     let sent = Delivery::Sent { channel: "sms".into() };
     assert_eq!(
         outbox::finish(&mut clinic, &row, &sent.clone().into()).await.unwrap(),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
-use nadi::outbox::{self, Delivery, Next, OutboxRow};
+use chrono::{DateTime, TimeDelta, Utc};
+use nadi::outbox::{self, Delivery, NewMessage, Next, OutboxRow};
 use nadi::tenancy::wakeups::{self, Lease};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -88,6 +88,11 @@ pub(super) struct Stage {
     databases: Databases,
 }
 
+/// The message that was there before anybody began.
+fn standing(subject_id: Uuid, due_at: DateTime<Utc>) -> NewMessage {
+    NewMessage { subject_id, ..message("standing", due_at) }
+}
+
 impl Stage {
     pub(super) async fn new(producers: usize, workers: usize) -> Self {
         let databases = Databases::new().await;
@@ -132,8 +137,7 @@ impl Stage {
         execute(&mut self.clinic, "delete from outbox").await;
         let due_already = |change: &Change| matches!(change, Change::MoveLater | Change::Withdraw);
         let due_in = if changes.iter().any(due_already) { 0 } else { 30 * 60 };
-        let mut standing = message("standing", Utc::now() + TimeDelta::seconds(due_in));
-        standing.subject_id = self.standing;
+        let standing = standing(self.standing, Utc::now() + TimeDelta::seconds(due_in));
         outbox::put(&mut self.clinic, &standing).await.unwrap().unwrap();
         sqlx::query(
             "insert into wakeups (clinic_id, due_at) values ($1, now() + make_interval(secs => $2))
@@ -184,8 +188,10 @@ impl Stage {
                     .expect("its own key");
             }
             Change::MoveEarlier | Change::MoveLater => {
-                let purpose = "appointment.booked";
-                outbox::move_to(clinic, self.standing, purpose, due_at, due_at + hour).await?;
+                // Withdrawn, and put again for another time.
+                if outbox::withdraw(&mut *clinic, self.standing).await? > 0 {
+                    outbox::put(clinic, &standing(self.standing, due_at)).await?;
+                }
             }
             Change::Withdraw => unreachable!("it has one step"),
         }

@@ -199,7 +199,7 @@ async fn a_code_comes_by_the_ways_that_were_asked_for() {
     let bad = by("lakshmi@mail.example", json!(["sms"])).await.expect(422);
     assert_eq!(bad.faults(), [("/channels".to_owned(), "not_available".to_owned())]);
     let bad = by(LAKSHMI, json!(["pigeon"])).await.expect(422);
-    assert_eq!(bad.faults(), [("/channels".to_owned(), "unknown_value".to_owned())]);
+    assert_eq!(bad.faults(), [("/channels/0".to_owned(), "unknown_value".to_owned())]);
     let bad = anybody.post("/auth/otp/request", &json!({ "identifer": "x" })).await.expect(422);
     let faults = [("/identifier", "required"), ("/identifer", "unknown_field")];
     assert_eq!(bad.faults(), faults.map(|(p, c)| (p.to_owned(), c.to_owned())));

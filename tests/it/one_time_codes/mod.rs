@@ -27,14 +27,20 @@ async fn guess(caller: &Caller, request: &Value, code: &str) -> Answer {
 /// All that went to an address, newest first.
 async fn letters(platform: &TestPlatform, to: &str) -> Vec<Item> {
     let mut items = platform.inbox.items().await.unwrap();
-    items.retain(|item| item.to == to && item.subject.starts_with("Your code"));
+    items.retain(|item| item.to == to && code_in(&item.body).is_some());
     items
 }
 
 /// The newest code that went to an address, once so many have.
 async fn code(platform: &TestPlatform, to: &str, count: usize) -> String {
     until("a code came", async || letters(platform, to).await.len() >= count).await;
-    letters(platform, to).await[0].body[..6].to_owned()
+    code_in(&letters(platform, to).await[0].body).unwrap().to_owned()
+}
+
+/// The six digits that stand by themselves in a message, in whatever language it is.
+fn code_in(body: &str) -> Option<&str> {
+    let mut numbers = body.split(|letter: char| !letter.is_ascii_alphanumeric());
+    numbers.find(|number| number.len() == 6 && number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// A code that is not this one.

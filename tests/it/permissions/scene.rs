@@ -25,6 +25,8 @@ pub(super) enum Names {
     TimeOff,
     User,
     Location,
+    /// By its name, the same at every clinic; the clinic's own words.
+    Template,
     Clinic,
     Owner,
     /// One that came to nothing, and is of use yet.
@@ -116,6 +118,12 @@ impl Scene {
             Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
                 self.made_at(&self.here, names).await
             }
+            Names::Template => {
+                let admin = self.staff(&self.here, ClinicAdmin).await;
+                let words = json!({ "body": "Dear {given_name}, until {when}!" });
+                admin.put("/messages/templates/appointment.booked", "*", &words).await.expect(200);
+                "appointment.booked".to_owned()
+            }
             Names::Clinic => self.clinic_of(caller.account_id.as_deref().unwrap()).await,
             Names::Message => self.message(&self.here).await,
             Names::Owner => self.platform.platform_account(ClinicOwner).await.account_id.unwrap(),
@@ -145,6 +153,7 @@ impl Scene {
             Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
                 self.made_at(there, names).await
             }
+            Names::Template => "appointment.forgotten".to_owned(),
             Names::Clinic => {
                 let other = self.platform.platform_account(ClinicOwner).await;
                 self.clinic_of(other.account_id.as_deref().unwrap()).await

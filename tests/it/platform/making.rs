@@ -219,6 +219,72 @@ async fn what_died_while_it_was_being_made_is_undone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_name_is_taken_before_there_is_a_template() {
+    let options = crate::support::Options { no_server: true, ..Default::default() };
+    let platform = TestPlatform::with(options).await;
+    let mut central = platform.server.superuser(&platform.database).await;
+    let hold = "select pg_advisory_lock(1851876457, 2)".to_owned(); // somebody makes the template
+    run(&mut central, [hold]).await;
+
+    let waits = async {
+        crate::support::until("it waits for the template", async || {
+            sqlx::query_scalar(
+                "select exists(select from pg_locks l join pg_database d on d.oid = l.database
+                               where d.datname = current_database() and l.locktype = 'advisory' and not l.granted)",
+            )
+            .fetch_one(&mut central)
+            .await
+            .unwrap()
+        })
+        .await;
+        let taken: i64 = sqlx::query_scalar("select count(*) from clinics")
+            .fetch_one(&mut central)
+            .await
+            .unwrap();
+        run(&mut central, ["select pg_advisory_unlock(1851876457, 2)".to_owned()]).await;
+        taken
+    };
+    let (_made, taken) = tokio::join!(platform.provision("shanti"), waits);
+
+    assert_eq!(taken, 0, "its lease would run");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_lost_his_lease_takes_what_he_made_with_him() {
+    let options = crate::support::Options { no_server: true, ..Default::default() };
+    let platform = TestPlatform::with(options).await;
+    let mut central = platform.server.superuser(&platform.database).await;
+    // As if another instance had taken the clinic over, and undone what there was by then.
+    run(&mut central, [
+        "create function taken_over() returns trigger language plpgsql as 'begin return null; end'".to_owned(),
+        "create trigger taken_over before update or delete on clinics for each row execute function taken_over()".to_owned(),
+    ])
+    .await;
+    let request = nadi::tenancy::provision::NewClinic {
+        slug: "shanti".into(),
+        name: "Shanti".into(),
+        time_zone: "Asia/Kolkata".into(),
+        language: "en".into(),
+        country: "IN".into(),
+        state: None,
+        admin: nadi::tenancy::provision::NewAdmin {
+            full_name: "Asha Nair".into(),
+            email: "asha@shanti.example".into(),
+            phone: None,
+        },
+        owner: None,
+    };
+
+    let made = platform.core.provisioner.provision(&request, nadi::audit::Actor::platform()).await;
+
+    let error = made.err().expect("it is another's").to_string();
+    assert!(error.contains("lease lapsed"), "{error}");
+    let id: uuid::Uuid =
+        sqlx::query_scalar("select id from clinics").fetch_one(&mut central).await.unwrap();
+    assert_eq!(traces(&mut central, &roles::database_name(id.into())).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_making_that_fails_leaves_nothing_behind() {
     let platform = TestPlatform::new().await;
     let owner = platform.super_admin().await;

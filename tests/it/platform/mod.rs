@@ -1,5 +1,6 @@
 //! The platform's desk: clinics made, suspended, broken and mended, each without the others noticing.
 
+mod directory;
 mod making;
 mod serving;
 

@@ -89,3 +89,41 @@ async fn with_a_mail_provider_the_link_goes_by_mail_alone() {
     let invited = "select count(*) from outbox where purpose = 'account.invited'";
     assert_eq!(clinic.count(invited).await, 2, "the newcomer, and the founder before");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_went_astray_is_void_and_another_goes_to_the_right_address() {
+    let (platform, clinic) = TestClinic::new().await;
+    let (admin, anybody) = (clinic.admin().await, clinic.anybody());
+    let mut slip = newcomer("pharmacist");
+    slip["email"] = json!("anjaly@shanti.example");
+    let made = admin.post("/users", &slip).await.expect(201);
+    let path = format!("/users/{}", made.id());
+    let set = async |url: &Value| {
+        let token = url.as_str().unwrap().split_once("token=").unwrap().1;
+        anybody
+            .post("/auth/set-password", &json!({ "token": token, "password": NEW_PASSWORD }))
+            .await
+    };
+    let letters = "select count(*) from outbox where purpose = 'account.invited'";
+    let before = clinic.count(letters).await;
+
+    admin.put(&path, "*", &newcomer("pharmacist")).await.expect(200);
+
+    set(&made.body["set_password_url"]).await.expect(401);
+    assert_eq!(clinic.count(letters).await, before + 1);
+    let again = format!("{path}/invitation");
+    let bad =
+        admin.request(reqwest::Method::POST, &again).header("idempotency-key", "x".repeat(256));
+    admin.send(bad).await.expect(422);
+    let send = || admin.request(reqwest::Method::POST, &again).header("idempotency-key", "again-1");
+    let (first, same) =
+        (admin.send(send()).await.expect(200), admin.send(send()).await.expect(200));
+    assert_eq!(first.body, same.body);
+    letter_with(&platform, first.body["set_password_url"].as_str().unwrap()).await;
+    set(&first.body["set_password_url"]).await.expect(204);
+    assert_eq!(admin.post(&again, &Value::Null).await.expect(409).problem(), "conflict");
+    let mut moved = newcomer("pharmacist");
+    moved["email"] = json!("anjali.varma@shanti.example");
+    admin.put(&path, "*", &moved).await.expect(200);
+    assert_eq!(clinic.count(letters).await, before + 2, "who has a password needs no link");
+}

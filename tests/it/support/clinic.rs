@@ -104,7 +104,7 @@ impl TestClinic {
         .execute(&mut connection)
         .await
         .unwrap();
-        let row = platform.core.central.clinic_row(slug).await.unwrap().unwrap();
+        let row = platform.core.central.strangers_row(slug).await.unwrap().unwrap();
         let root = platform.core.central.master.unwrap(id.0, &row.root_key_wrapped).unwrap();
         Self {
             id,

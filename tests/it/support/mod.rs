@@ -5,6 +5,7 @@
 
 mod caller;
 mod clinic;
+mod frozen;
 mod platform;
 mod postgres;
 mod process;
@@ -14,6 +15,7 @@ mod until;
 
 pub use caller::{Answer, Caller};
 pub use clinic::TestClinic;
+pub use frozen::Frozen;
 pub use platform::{Options, PASSWORD, TestPlatform};
 pub use postgres::{ScratchDatabase, TestServer};
 pub use process::{Process, Ran, nadi, nadi_reading};

@@ -10,6 +10,7 @@ mod one_time_codes;
 mod patients;
 mod platform;
 mod staff;
+mod templates;
 
 use nadi::auth::Role::{self, *};
 use serde_json::{Value, json};
@@ -26,6 +27,7 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     staff::ROWS,
     locations::ROWS,
     doctors::ROWS,
+    templates::ROWS,
     audit::ROWS,
 ];
 

@@ -29,6 +29,7 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
         Names::Nothing,
         |scene| json!({ "full_name": "Owner", "email": format!("{}@owners.example", scene.slug()) }),
     ),
+    row("get", "/clinic-admins/{id}", &[SuperAdmin], Names::Owner, nothing),
     row(
         "patch",
         "/clinic-admins/{id}/status",

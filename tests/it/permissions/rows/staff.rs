@@ -28,5 +28,6 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
         Names::User,
         |_| json!({ "status": "suspended" }),
     ),
+    row("post", "/users/{id}/invitation", &[ClinicAdmin], Names::User, nothing),
     row("delete", "/users/{id}", &[ClinicAdmin], Names::User, nothing),
 ];

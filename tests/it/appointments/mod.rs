@@ -1,5 +1,9 @@
 //! The appointment book, through the API.
 
+mod clock;
+mod finding;
+mod moving;
+
 use nadi::auth::Role;
 use serde_json::json;
 
