@@ -179,7 +179,7 @@ impl<'a> Handing<'a> {
         if let Some(wait) = self.quiet(&rule, &facts)? {
             return Err(wait);
         }
-        if let Some(wait) = self.unclear() {
+        if let Some(wait) = self.unclear(&setup) {
             return Err(wait);
         }
         let mut unreachable = named(&self.row.unreachable);
@@ -253,18 +253,31 @@ impl<'a> Handing<'a> {
         Ok(Some(Delivery::RetryIn { delay, error: "quiet hours".into() }))
     }
 
-    /// A call was begun and nobody saw it end: a code is sent again at once, others wait for a receipt that tells.
-    fn unclear(&self) -> Option<Delivery> {
-        let open = self.row.tried.iter().filter_map(|tried| {
+    /// A call was begun and nobody saw it end: a code is sent again at once; others wait for a receipt that tells, where the
+    /// provider sends any.
+    fn unclear(&self, setup: &Setup) -> Option<Delivery> {
+        let mut open = false;
+        let mut wait = None;
+        for tried in &self.row.tried {
             let mut words = tried.split(' ');
-            (words.nth(1) == Some("open")).then(|| words.next()?.parse::<i64>().ok()).flatten()
-        });
-        let ago = open.min()?;
-        if self.class != Class::Code && ago < RECEIPT_WITHIN {
-            let delay = Duration::from_secs((RECEIPT_WITHIN - ago) as u64);
+            let channel = words.next().and_then(Channel::named);
+            if words.next() != Some("open") {
+                continue;
+            }
+            open = true;
+            let ago = words.next().and_then(|ago| ago.parse::<i64>().ok()).unwrap_or_default();
+            let reports = channel.is_some_and(|channel| self.at.post.reports(setup, channel));
+            if self.class != Class::Code && reports && ago < RECEIPT_WITHIN {
+                wait = wait.max(Some(RECEIPT_WITHIN - ago));
+            }
+        }
+        if let Some(seconds) = wait {
+            let delay = Duration::from_secs(seconds as u64);
             return Some(Delivery::RetryIn { delay, error: "a call whose end nobody saw".into() });
         }
-        metrics::DUPLICATE_SENDS.inc();
+        if open {
+            metrics::DUPLICATE_SENDS.inc();
+        }
         None
     }
 
