@@ -28,11 +28,18 @@ use crate::http::edge::{Edge, Rooms};
 use crate::http::openapi::{self, Operations};
 use crate::http::site;
 use crate::locations::api::LocationsApi;
-use crate::messaging::Post;
+use crate::messaging::channels::guard::AllowList;
+use crate::messaging::channels::http::{Http, Limits};
+use crate::messaging::consents::api::ConsentsApi;
 use crate::messaging::deliver::Deliverer;
 use crate::messaging::inbox::Inbox;
+use crate::messaging::sent::api::MessagesApi;
+use crate::messaging::settings::api::MessagingSettingsApi;
+use crate::messaging::settings::{Bases, Setups};
 use crate::messaging::templates::Books;
 use crate::messaging::templates::api::TemplatesApi;
+use crate::messaging::webhooks::{self, Inbound};
+use crate::messaging::{MailServer, Post};
 use crate::one_time_codes::api::OneTimeCodesApi;
 use crate::patients::api::PatientsApi;
 use crate::platform::Desk;
@@ -128,6 +135,7 @@ pub struct App {
     worker: Worker<Deliverer>,
     stop_sending: CancellationToken,
     reads: Arc<Reads>,
+    post: Arc<Post>,
     retention: Arc<Retention>,
 }
 
@@ -143,6 +151,7 @@ type ClinicApis = (
     AppointmentsApi,
     TemplatesApi,
     AuditApi,
+    (MessagingSettingsApi, MessagesApi, ConsentsApi),
 );
 
 fn clinic_service() -> OpenApiService<ClinicApis, ()> {
@@ -156,6 +165,7 @@ fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         AppointmentsApi,
         TemplatesApi,
         AuditApi,
+        (MessagingSettingsApi, MessagesApi, ConsentsApi),
     );
     OpenApiService::new(apis, "nadi: a clinic", VERSION).server("/api/v1")
 }
@@ -175,9 +185,26 @@ pub fn platform_description() -> Value {
     openapi::complete(&platform_service().spec())
 }
 
-fn rooms(description: Value, api: impl poem::Endpoint + 'static) -> Rooms {
+fn rooms(beside: Route, description: Value, api: impl poem::Endpoint + 'static) -> Rooms {
     let operations = Arc::new(Operations::of(&description));
-    Rooms { routes: site::rooms(api.map_to_response().boxed(), Arc::new(description)), operations }
+    let routes = site::rooms(beside, api.map_to_response().boxed(), Arc::new(description));
+    Rooms { routes, operations }
+}
+
+/// Where providers are, as far as the platform says so.
+pub(crate) fn bases(settings: &Settings, is_demo: bool) -> anyhow::Result<Bases> {
+    let allowed = AllowList::new(settings.outbound_hosts.split(',')).map_err(|entry| {
+        let expected = format!("hosts, addresses or networks between commas, not `{entry}`");
+        SettingError::Bad { name: "NADI_OUTBOUND_HOSTS".to_owned(), expected }
+    })?;
+    let mail = settings.smtp_url.as_ref().map(MailServer::new).transpose()?;
+    Ok(Bases {
+        whatsapp: settings.whatsapp_base_url.clone(),
+        sms: settings.sms_base_url.clone(),
+        only_named: is_demo,
+        allowed: Arc::new(allowed),
+        mail: mail.map(Arc::new),
+    })
 }
 
 impl App {
@@ -186,7 +213,13 @@ impl App {
     pub async fn new(core: Core, mode: Mode) -> anyhow::Result<Self> {
         core.require_central_schema().await?;
         let settings = &core.settings;
-        let post = Arc::new(Post::new(settings.smtp_url.as_ref(), mode.inbox.clone())?);
+        let bases = bases(settings, mode.inbox.is_some())?;
+        let http =
+            Http::new(Limits::default(), bases.allowed.as_ref().clone(), core.clock.clone())?;
+        let post = Arc::new(Post::new(http, mode.inbox.clone()));
+        let setups = Setups::new(bases, core.freshness.clone(), core.notices.clone());
+        let setups = Arc::new(setups);
+        let inbound = Arc::new(Inbound::new(setups.clone()));
         let books = Arc::new(Books::new(core.freshness.clone(), core.notices.clone()));
         let hinter = Hinter::start(core.central.home.clone());
         let fast_path = FastPath::default();
@@ -203,9 +236,11 @@ impl App {
         let deliverer = Deliverer {
             central: core.central.clone(),
             directory: directory.clone(),
-            post,
+            post: post.clone(),
             retention: retention.clone(),
             books: books.clone(),
+            setups: setups.clone(),
+            inbound: inbound.clone(),
         };
         let stop_sending = CancellationToken::new();
         let worker = Worker::new(
@@ -224,8 +259,13 @@ impl App {
             sessions,
             reads: reads.clone(),
             limits: Arc::default(),
-            clinic_rooms: rooms(clinic_description(), clinic_service().into_endpoint().data(books)),
+            clinic_rooms: rooms(
+                webhooks::routes(Route::new(), &inbound),
+                clinic_description(),
+                clinic_service().into_endpoint().data(setups).data(books),
+            ),
             platform_rooms: rooms(
+                Route::new(),
                 platform_description(),
                 platform_service().into_endpoint().data(Arc::new(Desk {
                     platform: core.central.realm.clone(),
@@ -238,7 +278,7 @@ impl App {
             health: health(&core),
             only_clinic: mode.only_clinic,
         };
-        Ok(Self { core, edge, directory, hinter, worker, stop_sending, reads, retention })
+        Ok(Self { core, edge, directory, hinter, worker, stop_sending, reads, retention, post })
     }
 
     /// Serves until told to stop; then lets what runs finish, up to `drain`.
@@ -251,7 +291,8 @@ impl App {
         stop: CancellationToken,
         drain: Duration,
     ) -> anyhow::Result<()> {
-        let Self { core, edge, directory, hinter, worker, stop_sending, reads, retention } = self;
+        let Self { core, edge, directory, hinter, worker, stop_sending, reads, retention, post } =
+            self;
         listener.set_nonblocking(true)?;
         let acceptor = TcpAcceptor::from_std(listener)?;
         // Background work goes on until the last request has been answered.
@@ -266,6 +307,7 @@ impl App {
             core.central.clone(),
             hinter,
             reads.clone(),
+            post,
             background.clone(),
         ));
         let keeping =
@@ -325,6 +367,7 @@ async fn tidy(
     central: Arc<Central>,
     hinter: Hinter,
     reads: Arc<Reads>,
+    post: Arc<Post>,
     stop: CancellationToken,
 ) {
     let mut pace = tokio::time::interval(Duration::from_secs(5));
@@ -333,6 +376,7 @@ async fn tidy(
         crate::metrics::CLINICS.set(directory.known() as i64);
         crate::metrics::CONNECTIONS.set(central.open_connections() as i64);
         crate::metrics::HINTS_OWED.set(hinter.owed() as i64);
+        post.show_breakers();
         crate::metrics::AUDIT_READS_WAITING.set(reads.waiting() as i64);
     }
 }

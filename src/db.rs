@@ -48,7 +48,7 @@ pub struct Tx {
     conn: Option<Conn>,
     actor: Actor,
     telling: Option<(Telling, BoxFuture<'static, Hinted>)>,
-    messages: Vec<MessageId>,
+    messages: Vec<(MessageId, bool)>,
     /// The audit log's, which is told of rows once they are committed.
     chain: Arc<Chain>,
     audited: bool,
@@ -94,7 +94,16 @@ impl Tx {
     /// When the transaction was not opened for telling: its message could be lost.
     pub fn note_message(&mut self, id: MessageId) {
         assert!(self.telling.is_some(), "a transaction that tells must be opened with the gate");
-        self.messages.push(id);
+        self.messages.push((id, false));
+    }
+
+    /// As [`Tx::note_message`], for a one-time code: it waits behind nothing else.
+    ///
+    /// # Panics
+    /// As [`Tx::note_message`].
+    pub fn note_code(&mut self, id: MessageId) {
+        self.note_message(id);
+        self.messages.last_mut().expect("noted just now").1 = true;
     }
 
     /// Notes that this transaction wrote to the audit log: its rows are sealed soon after the commit.
@@ -114,8 +123,8 @@ impl Tx {
             self.chain.ring();
         }
         if let Some(telling) = hinted {
-            for id in &self.messages {
-                telling.fast_path.wake(telling.clinic, *id);
+            for (id, is_code) in &self.messages {
+                telling.fast_path.wake(telling.clinic, *id, *is_code);
             }
         }
         Ok(())

@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, TextEncoder,
+    Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder,
     register_histogram_vec, register_int_counter, register_int_counter_vec, register_int_gauge,
+    register_int_gauge_vec,
 };
 
 /// What must never happen, and did: somebody should be woken.
@@ -56,7 +57,35 @@ pub static LEDGER_MISSED: LazyLock<IntCounter> = LazyLock::new(|| {
 
 /// Messages by channel and outcome.
 pub static MESSAGES: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    register_int_counter_vec!("nadi_messages_total", "Messages tried", &["channel", "outcome"])
+    register_int_counter_vec!(
+        "nadi_messages_total",
+        "Calls to providers",
+        &["channel", "outcome", "class"]
+    )
+    .expect("registered once")
+});
+
+/// Messages that may have been sent twice: a call whose end nobody saw was made again.
+pub static DUPLICATE_SENDS: LazyLock<IntCounter> = LazyLock::new(|| {
+    register_int_counter!("nadi_duplicate_sends_total", "Messages that may have been sent twice")
+        .expect("registered once")
+});
+
+/// What providers reported of messages.
+pub static RECEIPTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("nadi_receipts_total", "Reports of providers", &["channel", "status"])
+        .expect("registered once")
+});
+
+/// Deliveries to our webhooks.
+pub static WEBHOOKS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("nadi_webhooks_total", "News at webhooks", &["provider", "outcome"])
+        .expect("registered once")
+});
+
+/// Breakers that let no call through just now.
+pub static BREAKERS_OPEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!("nadi_breakers_open", "Breakers that are open", &["of"])
         .expect("registered once")
 });
 
@@ -77,6 +106,7 @@ pub fn page() -> String {
         LazyLock::force(figure);
     }
     LazyLock::force(&LEDGER_MISSED);
+    LazyLock::force(&DUPLICATE_SENDS);
     let mut text = Vec::new();
     let gathered = TextEncoder::new().encode(&prometheus::gather(), &mut text);
     match gathered {

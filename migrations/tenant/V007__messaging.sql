@@ -1,17 +1,25 @@
 -- How a clinic reaches people: its providers and policy, its templates, what providers report back, and who agreed to what.
 
 alter table outbox
-  add column channels    text[]      not null default '{}', -- asked for with the message; empty: as the clinic's policy says
-  add column gave_up     text[]      not null default '{}', -- channels on which this message failed for good, or in time
-  add column accepted    text[]      not null default '{}', -- channels whose provider took it
-  add column turn_since  timestamptz,                       -- since when the present channel has its turn
-  add column error_class text;
+  add column channels        text[]  not null default '{}', -- asked for with the message; empty: as the clinic's policy says
+  add column gave_up         text[]  not null default '{}', -- channels that will never take this message
+  add column passed          text[]  not null default '{}', -- channels that did not take it in time: their turn comes again once no other is left
+  add column accepted        text[]  not null default '{}', -- channels whose provider took it
+  add column turn_since      timestamptz,                   -- since when the present channel has its turn
+  add column attempts_before integer not null default 0,    -- of earlier generations: a message that a person asked to be tried again
+  add column error_class     text;
+-- Codes first: they never wait behind a campaign.
+create index outbox_turn on outbox ((purpose not like 'code.%'), due_at) where done_at is null;
+create index outbox_patient on outbox (patient_id, id) where patient_id is not null;
+create index outbox_status on outbox (status, id);
 
 alter table outbox_attempts
   add column http   integer,
   add column code   text,          -- the provider's own
+  add column class  text,          -- of its failure
   add column status text           check (status in ('sent', 'delivered', 'read', 'failed')); -- by receipt; moves up only
-create unique index outbox_attempts_provider_id on outbox_attempts (provider, provider_id) where provider_id is not null;
+-- Not unique: a provider that names two messages alike must not keep the second from being recorded, and so repeated.
+create index outbox_attempts_provider_id on outbox_attempts (provider, provider_id) where provider_id is not null;
 
 -- One row: credentials sealed under the clinic's key, policies where they differ from the product's.
 create table messaging_settings (
@@ -68,7 +76,9 @@ create table inbound_events (
   body_cipher bytea       not null,
   received_at timestamptz not null default now(),
   handled_at  timestamptz,
+  handled_as  text,                 -- what came of it
   primary key (provider, event_key)
 );
+create index inbound_events_open on inbound_events (received_at) where handled_at is null;
 
 update clinic_identity set schema_level = 7; -- only adds: older binaries may go on

@@ -67,6 +67,8 @@ permissions! {
     WriteTemplates = "templates.write": &[ClinicAdmin];
     /// Who did and who read what.
     ReadAudit = "audit.read": &[ClinicAdmin, SuperAdmin];
+    /// Providers, policies, and what became of messages.
+    ManageMessaging = "messaging.manage": &[ClinicAdmin];
     ManageClinics = "clinics.manage": &[SuperAdmin, ClinicOwner];
     ManagePlatform = "platform.manage": &[SuperAdmin];
 }

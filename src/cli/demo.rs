@@ -17,9 +17,15 @@ use super::{Outcome, admin, migrate, output, seed, serve, settings};
 use crate::app::{Core, Mode};
 use crate::audit::Actor;
 use crate::config::{MasterKeyBytes, Settings};
-use crate::crypto;
+use crate::crypto::{self, ClinicKeys};
 use crate::embedded::{self, Cluster};
+use crate::ids::ClinicId;
+use crate::messaging::channels::Channel;
 use crate::messaging::inbox::Inbox;
+use crate::messaging::policy::Class;
+use crate::messaging::settings::{
+    self as messaging_settings, Policies, Policy, Providers, Sms, Whatsapp,
+};
 use crate::platform;
 use crate::platform::model::{ClinicStatus, ClinicView};
 use crate::seed::{AROGYA, ClinicShape, Plan, SHANTI};
@@ -243,6 +249,7 @@ async fn clinic(
     if !seeded {
         seed::write(core, id, &plan).await?;
     }
+    set_up_messaging(core, id, shape.slug).await?;
     let users = match kept {
         Some(kept) if seeded => kept["users"].clone(),
         // Seeded just now; or by a start that was killed before it wrote them down: who signs in is the same every day.
@@ -252,6 +259,38 @@ async fn clinic(
     Ok(json!({
         "slug": shape.slug, "name": name, "url": core.settings.public_url(&host), "users": users,
     }))
+}
+
+/// Dummy accounts, so that a base URL is all it takes to send there for real; without one, messages go to the inbox. Set once:
+/// whoever changes them keeps what he set.
+async fn set_up_messaging(core: &Core, id: ClinicId, slug: &str) -> anyhow::Result<()> {
+    let row = core.central.clinic_row(slug).await?.context("the clinic was made just now")?;
+    let keys = ClinicKeys::derive(&core.central.master.unwrap(id.0, &row.root_key_wrapped)?);
+    let mut connection =
+        core.central.home.clone().database(&roles::database_name(id)).connect().await?;
+    let phone_number_id = if slug == SHANTI.slug { "100000000000001" } else { "100000000000002" };
+    let providers = Providers {
+        whatsapp: Some(Whatsapp {
+            phone_number_id: phone_number_id.into(),
+            waba_id: "200000000000001".into(),
+            token: format!("demo-token-{phone_number_id}"),
+            app_secret: "demo-app-secret".into(),
+            verify_token: "demo-verify-token".into(),
+            version: "v23.0".into(),
+        }),
+        sms: Some(Sms::Msg91 { auth_key: "demo-auth-key".into() }),
+        email: None,
+        webhook_key: crypto::random_token(),
+    };
+    // By e-mail first: the demo's patients have addresses, and its inbox shows letters best.
+    let email_first = Policy {
+        channels: vec![Channel::Email, Channel::Whatsapp, Channel::Sms],
+        ..Policy::of(&Class::Appointment.rule())
+    };
+    let policies = Policies::from([(Class::Appointment, email_first)]);
+    messaging_settings::set_up(&mut connection, &keys, &providers, &policies).await?;
+    connection.close().await?;
+    Ok(())
 }
 
 fn sign_ins(plan: &Plan) -> Value {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use secrecy::SecretString;
+use url::Url;
 
 pub use master_key::MasterKeyBytes;
 pub use network::Network;
@@ -35,6 +36,12 @@ pub struct Settings {
     /// Connections that this process may hold to one PostgreSQL server, all clinics together.
     pub connection_budget: usize,
     pub smtp_url: Option<SecretString>,
+    /// Where WhatsApp's API is, if not at Meta.
+    pub whatsapp_base_url: Option<Url>,
+    /// Where the SMS provider's API is, if not at its own place.
+    pub sms_base_url: Option<Url>,
+    /// Hosts and networks that clinics' own gateways and mail servers may be in, between commas.
+    pub outbound_hosts: String,
     pub metrics_bind: SocketAddr,
     pub pg_bin: Option<PathBuf>,
     pub log: String,
@@ -107,14 +114,8 @@ impl SettingError {
 
 /// Settings of capabilities that this version does not have yet. They are taken, so that one environment serves several
 /// versions, and the start says openly that nothing comes of them.
-const NOT_YET: &[&str] = &[
-    "NADI_WHATSAPP_BASE_URL",
-    "NADI_SMS_BASE_URL",
-    "NADI_PAYMENTS_BASE_URL",
-    "NADI_SCANNER",
-    "NADI_STORAGE_URL",
-    "NADI_OTLP_ENDPOINT",
-];
+const NOT_YET: &[&str] =
+    &["NADI_PAYMENTS_BASE_URL", "NADI_SCANNER", "NADI_STORAGE_URL", "NADI_OTLP_ENDPOINT"];
 
 impl Settings {
     /// Reads the process's environment and the file that `NADI_CONFIG` names.
@@ -154,6 +155,9 @@ impl Settings {
         let central_database_url = values.url("NADI_CENTRAL_DATABASE_URL", POSTGRES);
         let central_database_url_direct = values.url("NADI_CENTRAL_DATABASE_URL_DIRECT", POSTGRES);
         let smtp_url = values.url("NADI_SMTP_URL", &["smtp", "smtps"]);
+        let whatsapp_base_url = values.base_url("NADI_WHATSAPP_BASE_URL");
+        let sms_base_url = values.base_url("NADI_SMS_BASE_URL");
+        let outbound_hosts = values.text("NADI_OUTBOUND_HOSTS").unwrap_or_default();
         let metrics_bind =
             values.parsed("NADI_METRICS_BIND", "127.0.0.1:9088", "an address and port");
         let pg_bin = values.text("NADI_PG_BIN").map(PathBuf::from);
@@ -176,6 +180,9 @@ impl Settings {
             central_database_url: central_database_url?,
             central_database_url_direct: central_database_url_direct?,
             smtp_url: smtp_url?,
+            whatsapp_base_url: whatsapp_base_url?,
+            sms_base_url: sms_base_url?,
+            outbound_hosts,
             metrics_bind: metrics_bind?,
             pg_bin,
         })

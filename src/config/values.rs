@@ -124,6 +124,18 @@ impl Values {
         Ok(Some(SecretString::from(text)))
     }
 
+    /// Where an API is: `https://host`, with a path if it must be.
+    pub(super) fn base_url(&mut self, name: &'static str) -> Result<Option<Url>, SettingError> {
+        let expected = "a URL that begins with https:// (or http://, for a stand-in)";
+        let url: Option<Url> = self.optional(name, expected)?;
+        match url {
+            Some(url) if !matches!(url.scheme(), "http" | "https") || url.host().is_none() => {
+                Err(SettingError::bad(name, expected))
+            }
+            url => Ok(url),
+        }
+    }
+
     fn secret_text(&mut self, name: &'static str) -> Result<Option<String>, SettingError> {
         let given = self.text(name);
         let from_file = format!("{name}{}", source::IN_A_FILE);

@@ -73,6 +73,22 @@ impl<T: Readable> Input<T> {
         read_fields(fields, T::read)
     }
 
+    /// As [`Input::read_over`], with a second look at what was read: rules that need more than one field, or what stands.
+    pub fn read_over_with<V: Serialize>(
+        self,
+        current: &V,
+        check: impl FnOnce(&mut Fields, &T),
+    ) -> Result<T, Problem> {
+        let standing = serde_json::to_value(current).map_err(Problem::internal)?;
+        let mut fields = self.fields()?;
+        fields.replace(standing.as_object().cloned().unwrap_or_default(), &[]);
+        read_fields(fields, |fields| {
+            let read = T::read(fields)?;
+            check(fields, &read);
+            Some(read)
+        })
+    }
+
     /// What an idempotency key is bound to.
     pub fn sha256(&self) -> [u8; 32] {
         Sha256::digest(self.body.as_deref().unwrap_or_default()).into()

@@ -40,14 +40,15 @@ pub fn with_assets(route: Route) -> Route {
     route.at("/assets/nadi.css", poem::get(file(CSS, include_str!("../../assets/pages/nadi.css"))))
 }
 
-/// A host with an API: its front page, description, Swagger UI and password form beside the API itself.
+/// A host with an API: what lies `beside` it, its front page, description, Swagger UI and password form beside the API itself.
 pub fn rooms(
+    beside: Route,
     api: BoxEndpoint<'static, Response>,
     description: Arc<Value>,
 ) -> BoxEndpoint<'static, Response> {
     let json = serde_json::to_string_pretty(&description).unwrap_or_default();
     let swagger = |name, content_type, text| (name, poem::get(file(content_type, text)));
-    let mut route = with_assets(Route::new())
+    let mut route = with_assets(beside)
         .at("/", poem::get(make_sync(front)))
         .at(
             "/openapi.json",

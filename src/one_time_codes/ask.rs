@@ -217,7 +217,7 @@ impl Sending<'_> {
             expires_at,
         };
         if let Some(message) = outbox::put(&mut **tx, &message).await? {
-            tx.note_message(MessageId(message));
+            tx.note_code(MessageId(message));
         }
         Ok(())
     }

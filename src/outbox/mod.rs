@@ -14,8 +14,8 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 pub use sending::{
-    Attempt, Claimed, Delivery, Finished, OutboxRow, claim, claim_one, end_attempt, extend_lease,
-    finish, start_attempt,
+    Claimed, Delivery, Ended, Finished, Handed, OutboxRow, claim, claim_one, extend_lease, finish,
+    hand_on, start_attempt,
 };
 
 /// G1: enters the gate until the transaction ends. Never inside a savepoint: rolling back to it would leave the gate,
@@ -55,7 +55,8 @@ pub async fn put(tx: impl PgExecutor<'_>, message: &NewMessage) -> sqlx::Result<
          on conflict (dedupe_key) do update set
            status = 'queued', done_at = null, leased_until = null, last_error = null,
            lease_token = o.lease_token + 1, payload_cipher = excluded.payload_cipher,
-           due_at = excluded.due_at, expires_at = excluded.expires_at, channels = excluded.channels
+           due_at = excluded.due_at, expires_at = excluded.expires_at, channels = excluded.channels,
+           gave_up = '{}', passed = '{}', accepted = '{}', turn_since = null, attempts_before = o.attempts
          where o.status = 'suppressed'
          returning id",
     )

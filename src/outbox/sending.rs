@@ -24,6 +24,20 @@ pub struct OutboxRow {
     pub channel: Option<String>,
     /// Those it may go by; empty: as the clinic's policy says.
     pub channels: Vec<String>,
+    /// Channels that will never take it.
+    pub gave_up: Vec<String>,
+    /// Channels that did not take it in time.
+    pub passed: Vec<String>,
+    /// Channels whose provider took it.
+    pub accepted: Vec<String>,
+    /// For how long the present channel has had its turn.
+    pub turn_seconds: Option<f64>,
+    /// Attempts of this generation: `<channel> <outcome> <seconds since it began>`; one without an outcome has `open`.
+    pub tried: Vec<String>,
+    /// What its patient agreed to, the newest first: `<kind> <channel or *> <granted>`.
+    pub consents: Vec<String>,
+    /// Channels that are known not to reach the addresses of its patient or user.
+    pub unreachable: Vec<String>,
     /// How many attempts were started before.
     pub attempts: i32,
     /// How long it has waited beyond its time (or beyond the lease of a sender that died).
@@ -50,6 +64,8 @@ impl Claimed {
 pub enum Delivery {
     /// A provider took it.
     Sent { channel: String },
+    /// A provider took it, and says within that time whether it arrived; else it is the next channel's turn.
+    Waits { channel: String, delay: Duration },
     /// It may work later. Too late for the message: it expires.
     RetryIn { delay: Duration, error: String },
     /// It will never work.
@@ -58,6 +74,39 @@ pub enum Delivery {
     Expired,
     /// Nobody needs it any more, or there is no way to the person.
     Needless { why: String },
+}
+
+/// A call to a provider that has come to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// The attempt's number.
+    pub n: i32,
+    /// `accepted`, `retry` or `refused`.
+    pub outcome: &'static str,
+    pub provider_id: Option<String>,
+    pub http: Option<i32>,
+    /// The provider's own.
+    pub code: Option<String>,
+    /// Of the failure.
+    pub class: Option<&'static str>,
+    pub error: Option<String>,
+}
+
+/// All that one delivery brought, to be recorded in one statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handed {
+    pub delivery: Delivery,
+    pub ended: Vec<Ended>,
+    pub gave_up: Vec<String>,
+    pub passed: Vec<String>,
+    pub accepted: Vec<String>,
+}
+
+impl From<Delivery> for Handed {
+    fn from(delivery: Delivery) -> Self {
+        let none = Vec::new;
+        Self { delivery, ended: Vec::new(), gave_up: none(), passed: none(), accepted: none() }
+    }
 }
 
 /// What became of a row whose sender is finished with it.
@@ -83,30 +132,44 @@ fn sort(claimed: Vec<ClaimedRow>) -> Claimed {
     Claimed { rows: alive.into_iter().map(|row| row.row).collect(), expired: expired.len() }
 }
 
-/// Claims up to `limit` due rows, longest due first, for as long as `lasts`. Rows that another transaction is changing
+/// What else a sender wants to know of a row that it claims, without asking again.
+macro_rules! standing {
+    () => {
+        "extract(epoch from now() - o.turn_since)::float8 as turn_seconds,
+         case when o.attempts = o.attempts_before then '{}' else array(
+           select a.channel || ' ' || coalesce(a.outcome, 'open') || ' ' || extract(epoch from now() - a.started_at)::bigint
+           from outbox_attempts a where a.outbox_id = o.id and a.n > o.attempts_before order by a.n) end as tried,
+         array(select c.kind || ' ' || coalesce(c.channel, '*') || ' ' || c.granted from consents c
+               where c.patient_id = o.patient_id order by c.at desc, c.id desc) as consents,
+         array(select u.channel from unreachable_addresses u where u.until > now() and (
+                 exists (select from patients p where p.id = o.patient_id and u.address = case u.channel when 'email' then lower(p.email) else p.phone end)
+                 or exists (select from users s where s.id = o.user_id and u.address = case u.channel when 'email' then lower(s.email) else s.phone end))
+              ) as unreachable"
+    };
+}
+
+/// Claims up to `limit` due rows, codes first, then those longest due, for as long as `lasts`. Rows that another transaction is changing
 /// are left to it.
 pub async fn claim(
     clinic: impl PgExecutor<'_>,
     limit: i64,
     lasts: Duration,
 ) -> sqlx::Result<Claimed> {
-    sqlx::query_as(
-        "with due as (
+    sqlx::query_as(concat!("with due as (
            select id, greatest(due_at, leased_until) as since from outbox
            where done_at is null and due_at <= now()
              and (leased_until is null or leased_until <= now())
-           order by due_at limit $1
+           order by (purpose not like 'code.%'), due_at limit $1
            for update skip locked)
          update outbox o set
-           status = case when expires_at > now() then 'sending' else 'expired' end,
+           status = case when accepted <> '{}' then status when expires_at > now() then 'sending' else 'expired' end,
            done_at = case when expires_at > now() then null else now() end,
            payload_cipher = case when expires_at > now() then payload_cipher end,
            leased_until = case when expires_at > now() then now() + make_interval(secs => $2) end,
            lease_token = lease_token + 1
          from due where o.id = due.id
          returning o.*, o.done_at is null as handed_out,
-           extract(epoch from now() - due.since)::float8 as overdue_seconds",
-    )
+           extract(epoch from now() - due.since)::float8 as overdue_seconds, ", standing!()))
     .bind(limit)
     .bind(lasts.as_secs_f64())
     .fetch_all(clinic)
@@ -120,22 +183,20 @@ pub async fn claim_one(
     id: Uuid,
     lasts: Duration,
 ) -> sqlx::Result<Claimed> {
-    sqlx::query_as(
-        "with due as (
+    sqlx::query_as(concat!("with due as (
            select id, greatest(due_at, leased_until) as since from outbox
            where id = $1 and done_at is null and due_at <= now()
              and (leased_until is null or leased_until <= now())
            for update skip locked)
          update outbox o set
-           status = case when expires_at > now() then 'sending' else 'expired' end,
+           status = case when accepted <> '{}' then status when expires_at > now() then 'sending' else 'expired' end,
            done_at = case when expires_at > now() then null else now() end,
            payload_cipher = case when expires_at > now() then payload_cipher end,
            leased_until = case when expires_at > now() then now() + make_interval(secs => $2) end,
            lease_token = lease_token + 1
          from due where o.id = due.id
          returning o.*, o.done_at is null as handed_out,
-           extract(epoch from now() - due.since)::float8 as overdue_seconds",
-    )
+           extract(epoch from now() - due.since)::float8 as overdue_seconds, ", standing!()))
     .bind(id)
     .bind(lasts.as_secs_f64())
     .fetch_all(clinic)
@@ -169,74 +230,81 @@ pub async fn start_attempt(
     channel: &str,
     provider: &str,
 ) -> sqlx::Result<Option<i32>> {
-    sqlx::query_scalar(
-        "with held as (
-           update outbox set attempts = attempts + 1, channel = $3
-           where id = $1 and lease_token = $2 and done_at is null
-             and leased_until > now() and expires_at > now()
-           returning id, attempts)
-         insert into outbox_attempts (outbox_id, n, channel, provider)
-         select id, attempts, $3, $4 from held
-         returning n",
-    )
-    .bind(row.id)
-    .bind(row.lease_token)
-    .bind(channel)
-    .bind(provider)
-    .fetch_optional(clinic)
-    .await
-}
-
-/// How a provider's call ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    Accepted { provider_id: Option<String> },
-    Retry { error: String },
-    Refused { error: String },
-}
-
-/// Records what a call brought. Not fenced: it happened, whoever owns the row by now.
-pub async fn end_attempt(
-    clinic: impl PgExecutor<'_>,
-    outbox_id: Uuid,
-    n: i32,
-    attempt: &Attempt,
-) -> sqlx::Result<()> {
-    let (outcome, provider_id, error) = match attempt {
-        Attempt::Accepted { provider_id } => ("accepted", provider_id.as_deref(), None),
-        Attempt::Retry { error } => ("retry", None, Some(error.as_str())),
-        Attempt::Refused { error } => ("refused", None, Some(error.as_str())),
+    let so_far = Handed {
+        gave_up: row.gave_up.clone(),
+        passed: row.passed.clone(),
+        accepted: row.accepted.clone(),
+        ..Delivery::Expired.into()
     };
-    sqlx::query(
-        "update outbox_attempts set
-           ended_at = clock_timestamp(), outcome = $3, provider_id = $4, error = $5
-         where outbox_id = $1 and n = $2",
-    )
-    .bind(outbox_id)
-    .bind(n)
-    .bind(outcome)
-    .bind(provider_id)
-    .bind(error)
-    .execute(clinic)
-    .await?;
-    Ok(())
+    hand_on(clinic, row, &so_far, channel, provider).await
 }
 
-/// Ends a sender's work on a row.
+/// Records what a delivery brought, and ends the sender's work on its row, in one statement. The ends of calls are not fenced:
+/// they happened, whoever owns the row by now.
 pub async fn finish(
     clinic: impl PgExecutor<'_>,
     row: &OutboxRow,
-    delivery: &Delivery,
+    handed: &Handed,
 ) -> sqlx::Result<Finished> {
-    let done = match delivery {
-        Delivery::Sent { channel } => {
-            end(clinic, row, "sent", Some(channel.as_str()), None).await?
-        }
-        Delivery::Failed { error } => end(clinic, row, "failed", None, Some(error)).await?,
-        Delivery::Needless { why } => end(clinic, row, "suppressed", None, Some(why)).await?,
-        Delivery::Expired => end(clinic, row, "expired", None, None).await?,
-        Delivery::RetryIn { delay, error } => put_back(clinic, row, *delay, error).await?,
+    let text = |error: &str| Some(error.to_owned());
+    // What the row becomes; if it goes on, after how long.
+    let (status, channel, error, delay) = match &handed.delivery {
+        Delivery::Sent { channel } => ("sent", Some(channel), None, None),
+        Delivery::Waits { channel, delay } => ("sent", Some(channel), None, Some(*delay)),
+        Delivery::Failed { error } => ("failed", None, text(error), None),
+        Delivery::Needless { why } => ("suppressed", None, text(why), None),
+        Delivery::Expired => ("expired", None, None, None),
+        Delivery::RetryIn { delay, error } => ("queued", None, text(error), Some(*delay)),
     };
+    let ended = &handed.ended;
+    let column = |of: fn(&Ended) -> Option<String>| ended.iter().map(of).collect::<Vec<_>>();
+    let done: Option<bool> = sqlx::query_scalar(
+        "with ended as (
+           update outbox_attempts a set
+             ended_at = clock_timestamp(), outcome = e.outcome, provider_id = e.provider_id, http = e.http,
+             code = e.code, class = e.class, error = e.error
+           from unnest($3::int[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[])
+             as e (n, outcome, provider_id, http, code, class, error)
+           where a.outbox_id = $1 and a.n = e.n),
+         next as (select now() + make_interval(secs => $13) as due_at)
+         update outbox o set
+           status = case when next.due_at >= o.expires_at and $10 = 'queued'
+                           then case when $16 <> '{}' then 'sent' else 'expired' end
+                         when $10 = 'queued' and $16 <> '{}' then 'sent'
+                         when o.status in ('delivered', 'read') then o.status
+                         else $10 end,
+           channel = coalesce($11, channel), last_error = coalesce($12, last_error),
+           error_class = coalesce($17, error_class),
+           done_at = case when next.due_at < o.expires_at then null else now() end,
+           payload_cipher = case when next.due_at < o.expires_at then payload_cipher end,
+           due_at = case when next.due_at < o.expires_at then next.due_at else o.due_at end,
+           turn_since = case when o.gave_up || o.passed = $14 || $15 then o.turn_since end,
+           gave_up = $14, passed = $15, accepted = $16,
+           leased_until = null,
+           lease_token = case when next.due_at < o.expires_at then lease_token + 1 else lease_token end
+         from next
+         where id = $1 and lease_token = $2 and done_at is null
+         returning done_at is not null",
+    )
+    .bind(row.id)
+    .bind(row.lease_token)
+    .bind(ended.iter().map(|end| end.n).collect::<Vec<_>>())
+    .bind(column(|end| Some(end.outcome.to_owned())))
+    .bind(column(|end| end.provider_id.clone()))
+    .bind(ended.iter().map(|end| end.http).collect::<Vec<_>>())
+    .bind(column(|end| end.code.clone()))
+    .bind(column(|end| end.class.map(str::to_owned)))
+    .bind(column(|end| end.error.clone()))
+    .bind(status)
+    .bind(channel)
+    .bind(error)
+    .bind(delay.map(|delay| delay.as_secs_f64()))
+    .bind(&handed.gave_up)
+    .bind(&handed.passed)
+    .bind(&handed.accepted)
+    .bind(ended.last().and_then(|end| end.class))
+    .fetch_optional(clinic)
+    .await?;
     Ok(match done {
         Some(true) => Finished::Done,
         Some(false) => Finished::WaitsAgain,
@@ -244,52 +312,49 @@ pub async fn finish(
     })
 }
 
-async fn end(
+/// As [`start_attempt`], with what other channels brought before: whoever has to go on after a crash goes on there.
+pub async fn hand_on(
     clinic: impl PgExecutor<'_>,
     row: &OutboxRow,
-    status: &str,
-    channel: Option<&str>,
-    error: Option<&str>,
-) -> sqlx::Result<Option<bool>> {
+    handed: &Handed,
+    channel: &str,
+    provider: &str,
+) -> sqlx::Result<Option<i32>> {
+    let ended = &handed.ended;
+    let column = |of: fn(&Ended) -> Option<String>| ended.iter().map(of).collect::<Vec<_>>();
     sqlx::query_scalar(
-        "update outbox set
-           status = $3, channel = coalesce($4, channel), last_error = coalesce($5, last_error),
-           done_at = now(), payload_cipher = null, leased_until = null
-         where id = $1 and lease_token = $2 and done_at is null
-         returning true",
+        "with ended as (
+           update outbox_attempts a set
+             ended_at = clock_timestamp(), outcome = e.outcome, provider_id = e.provider_id, http = e.http,
+             code = e.code, class = e.class, error = e.error
+           from unnest($3::int[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[])
+             as e (n, outcome, provider_id, http, code, class, error)
+           where a.outbox_id = $1 and a.n = e.n),
+         held as (
+           update outbox set
+             attempts = attempts + 1, channel = $10, gave_up = $12, passed = $13, accepted = $14,
+             turn_since = case when channel = $10 and turn_since is not null then turn_since else now() end
+           where id = $1 and lease_token = $2 and done_at is null
+             and leased_until > now() and expires_at > now()
+           returning id, attempts)
+         insert into outbox_attempts (outbox_id, n, channel, provider)
+         select id, attempts, $10, $11 from held
+         returning n",
     )
     .bind(row.id)
     .bind(row.lease_token)
-    .bind(status)
+    .bind(ended.iter().map(|end| end.n).collect::<Vec<_>>())
+    .bind(column(|end| Some(end.outcome.to_owned())))
+    .bind(column(|end| end.provider_id.clone()))
+    .bind(ended.iter().map(|end| end.http).collect::<Vec<_>>())
+    .bind(column(|end| end.code.clone()))
+    .bind(column(|end| end.class.map(str::to_owned)))
+    .bind(column(|end| end.error.clone()))
     .bind(channel)
-    .bind(error)
-    .fetch_optional(clinic)
-    .await
-}
-
-/// For another try; or, if that would come too late, for none.
-async fn put_back(
-    clinic: impl PgExecutor<'_>,
-    row: &OutboxRow,
-    delay: Duration,
-    error: &str,
-) -> sqlx::Result<Option<bool>> {
-    sqlx::query_scalar(
-        "with next as (select now() + make_interval(secs => $3) as due_at)
-         update outbox o set
-           status = case when next.due_at < expires_at then 'queued' else 'expired' end,
-           done_at = case when next.due_at < expires_at then null else now() end,
-           payload_cipher = case when next.due_at < expires_at then payload_cipher end,
-           due_at = case when next.due_at < expires_at then next.due_at else o.due_at end,
-           leased_until = null, lease_token = lease_token + 1, last_error = $4
-         from next
-         where id = $1 and lease_token = $2 and done_at is null
-         returning done_at is not null",
-    )
-    .bind(row.id)
-    .bind(row.lease_token)
-    .bind(delay.as_secs_f64())
-    .bind(error)
+    .bind(provider)
+    .bind(&handed.gave_up)
+    .bind(&handed.passed)
+    .bind(&handed.accepted)
     .fetch_optional(clinic)
     .await
 }

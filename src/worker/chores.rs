@@ -63,6 +63,7 @@ impl<C: Clinics> Inner<C> {
         let all_home = async {
             home(&self.looks, settings.looks).await;
             home(&self.fast, settings.fast).await;
+            home(&self.codes, settings.codes).await;
             home(&self.sends, settings.looks * settings.sends_per_look).await;
         };
         if timeout(limit, all_home).await.is_err() {

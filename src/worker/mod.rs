@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::ids::{ClinicId, MessageId};
-use crate::outbox::{Delivery, OutboxRow};
+use crate::outbox::{Handed, OutboxRow};
 use crate::tenancy::hinter::Hinter;
 use crate::tenancy::pools::Conn;
 use crate::tenancy::wakeups;
@@ -29,7 +29,7 @@ pub trait Clinics: Send + Sync + 'static {
     -> impl Future<Output = Result<Conn, Unreachable>> + Send;
 
     /// Hands one message over. No connection is held meanwhile, and the row's lease is kept for as long as it takes.
-    fn deliver(&self, clinic_id: Uuid, row: OutboxRow) -> impl Future<Output = Delivery> + Send;
+    fn deliver(&self, clinic_id: Uuid, row: OutboxRow) -> impl Future<Output = Handed> + Send;
 
     /// A look at this clinic has ended, an hourly sweep's at the least: whatever else a dead process may have left undone there
     /// is done now.
@@ -59,6 +59,8 @@ pub struct Settings {
     pub sends_per_look: usize,
     /// How many messages are under way at once on the fast path, which is theirs alone.
     pub fast: usize,
+    /// How many codes are, which wait behind nothing else. What they may ask of providers is bounded there.
+    pub codes: usize,
     /// Head start of the fast path, and the pause between looks while somebody is inside the gate.
     pub grace: Duration,
     pub clinic_lease: Duration,
@@ -80,7 +82,8 @@ impl Default for Settings {
         Self {
             looks: 16,
             sends_per_look: 8,
-            fast: 16,
+            fast: 32,
+            codes: 256,
             grace: Duration::from_secs(3),
             clinic_lease: Duration::from_secs(30),
             row_lease: Duration::from_secs(60),
@@ -99,14 +102,14 @@ impl Default for Settings {
 #[derive(Clone, Default)]
 pub struct FastPath(Arc<OnceLock<Bell>>);
 
-type Bell = Box<dyn Fn(ClinicId, MessageId) + Send + Sync>;
+type Bell = Box<dyn Fn(ClinicId, MessageId, bool) + Send + Sync>;
 
 impl FastPath {
     /// This message was committed just now. Without a worker (on the command line) nothing happens: the look that was
     /// hinted finds it.
-    pub fn wake(&self, clinic_id: ClinicId, message_id: MessageId) {
+    pub fn wake(&self, clinic_id: ClinicId, message_id: MessageId, is_code: bool) {
         if let Some(wake) = self.0.get() {
-            wake(clinic_id, message_id);
+            wake(clinic_id, message_id, is_code);
         }
     }
 
@@ -114,9 +117,9 @@ impl FastPath {
     pub fn answered_by<C: Clinics>(&self, worker: &Worker<C>) {
         // Weakly: the worker holds the clinics, and the clinics hold the bell.
         let worker = Arc::downgrade(&worker.0);
-        let _ = self.0.set(Box::new(move |clinic_id, message_id| {
+        let _ = self.0.set(Box::new(move |clinic_id, message_id, is_code| {
             if let Some(worker) = worker.upgrade() {
-                worker.wake(clinic_id.0, message_id.0);
+                worker.wake(clinic_id.0, message_id.0, is_code);
             }
         }));
     }
@@ -140,6 +143,7 @@ struct Inner<C> {
     looks: Arc<Semaphore>,
     sends: Arc<Semaphore>,
     fast: Arc<Semaphore>,
+    codes: Arc<Semaphore>,
     /// Rung when a slot becomes free that somebody may be waiting for: no need to wait for the next poll.
     again: Notify,
     missed: AtomicU64,
@@ -152,6 +156,7 @@ impl<C: Clinics> Worker<C> {
             looks: Arc::new(Semaphore::new(settings.looks)),
             sends: Arc::new(Semaphore::new(settings.looks * settings.sends_per_look)),
             fast: Arc::new(Semaphore::new(settings.fast)),
+            codes: Arc::new(Semaphore::new(settings.codes)),
             instance_id: crate::ids::new_uuid(),
             again: Notify::new(),
             missed: AtomicU64::new(0),
@@ -165,7 +170,7 @@ impl<C: Clinics> Worker<C> {
     /// The fast path: claims this row at once and hands it over. Call it right after the commit. It never writes the
     /// ledger, and may fail or be too busy: then the row goes out with the look that was hinted.
     pub fn wake(&self, clinic_id: Uuid, message_id: Uuid) {
-        self.0.clone().wake(clinic_id, message_id);
+        self.0.clone().wake(clinic_id, message_id, false);
     }
 
     /// Messages that only a sweep found, more than two minutes late. Anything but 0 is an alarm.

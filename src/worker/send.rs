@@ -9,18 +9,18 @@ use tokio::time::{Instant, interval_at, sleep, timeout};
 use uuid::Uuid;
 
 use super::{Clinics, Inner};
-use crate::outbox::{self, Delivery, Finished, OutboxRow};
+use crate::outbox::{self, Delivery, Finished, Handed, OutboxRow};
 use crate::tenancy::pools::Conn;
 
 impl<C: Clinics> Inner<C> {
-    pub(super) fn wake(self: Arc<Self>, clinic_id: Uuid, message_id: Uuid) {
+    pub(super) fn wake(self: Arc<Self>, clinic_id: Uuid, message_id: Uuid, is_code: bool) {
         if self.stop.is_cancelled() {
             return;
         }
         tokio::spawn(async move {
             // Who waits longer than the grace is served by the look that was hinted.
-            let Ok(Ok(slot)) =
-                timeout(self.settings.grace, self.fast.clone().acquire_owned()).await
+            let lane = if is_code { &self.codes } else { &self.fast };
+            let Ok(Ok(slot)) = timeout(self.settings.grace, lane.clone().acquire_owned()).await
             else {
                 return;
             };
@@ -45,18 +45,21 @@ impl<C: Clinics> Inner<C> {
         lasts: Duration,
         slot: OwnedSemaphorePermit,
     ) {
-        let delivery = self.deliver(clinic_id, &row, lasts).await;
-        let finished = self.finish(clinic_id, &row, &delivery).await;
+        let handed = self.deliver(clinic_id, &row, lasts).await;
+        let finished = self.finish(clinic_id, &row, &handed).await;
         drop(slot);
-        if let (Some(Finished::WaitsAgain), Delivery::RetryIn { delay, .. }) = (finished, delivery)
+        if let (
+            Some(Finished::WaitsAgain),
+            Delivery::RetryIn { delay, .. } | Delivery::Waits { delay, .. },
+        ) = (finished, handed.delivery)
         {
-            self.try_again_in(delay, clinic_id, row.id, lasts);
+            self.try_again_in(delay, clinic_id, &row, lasts);
         }
     }
 
     /// Delivers, and keeps the row's lease meanwhile. If the lease is lost the call goes on all the same: it is on the
     /// wire already, and the fence keeps its outcome out.
-    async fn deliver(&self, clinic_id: Uuid, row: &OutboxRow, lasts: Duration) -> Delivery {
+    async fn deliver(&self, clinic_id: Uuid, row: &OutboxRow, lasts: Duration) -> Handed {
         let delivery = self.clinics.deliver(clinic_id, row.clone());
         tokio::pin!(delivery);
         let mut beats = interval_at(Instant::now() + lasts / 3, lasts / 3);
@@ -83,16 +86,11 @@ impl<C: Clinics> Inner<C> {
     }
 
     /// Records the outcome; insists a little, for if it cannot be recorded the message is sent once more.
-    async fn finish(
-        &self,
-        clinic_id: Uuid,
-        row: &OutboxRow,
-        delivery: &Delivery,
-    ) -> Option<Finished> {
+    async fn finish(&self, clinic_id: Uuid, row: &OutboxRow, handed: &Handed) -> Option<Finished> {
         for pause in [1, 3, 0].map(Duration::from_secs) {
             let finished = self
                 .at_clinic(clinic_id, async |clinic: &mut Conn| {
-                    outbox::finish(clinic, row, delivery).await
+                    outbox::finish(clinic, row, handed).await
                 })
                 .await;
             match finished {
@@ -114,13 +112,14 @@ impl<C: Clinics> Inner<C> {
         self: Arc<Self>,
         delay: Duration,
         clinic_id: Uuid,
-        message_id: Uuid,
+        row: &OutboxRow,
         lasts: Duration,
     ) {
         if delay < lasts {
+            let (message_id, is_code) = (row.id, row.purpose.starts_with("code."));
             tokio::spawn(async move {
                 sleep(delay).await;
-                self.wake(clinic_id, message_id);
+                self.wake(clinic_id, message_id, is_code);
             });
         }
     }

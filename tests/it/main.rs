@@ -11,6 +11,7 @@ mod budget;
 mod channels;
 mod cli;
 mod clinics_once;
+mod delivery;
 mod demo;
 mod doctors;
 mod embedded;

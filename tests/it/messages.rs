@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::{Options, TestClinic, TestPlatform};
 
 const TEN: &str = "2099-01-05T04:30:00Z";
@@ -25,6 +27,8 @@ async fn inbox(platform: &TestPlatform, count: usize) -> Vec<nadi::messaging::in
 async fn a_booking_a_move_and_a_cancellation_reach_the_patient_in_this_order() {
     let (platform, clinic) = TestClinic::new().await;
     let desk = clinic.desk().await;
+    let email_first = json!({ "policies": { "appointment": { "channels": ["email", "whatsapp"], "accept_seconds": 30 } } });
+    clinic.admin().await.put("/settings/messaging", "*", &email_first).await.expect(200);
 
     let booked = desk.post("/appointments", &clinic.visit(TEN)).await.expect(201);
     inbox(&platform, 1).await;

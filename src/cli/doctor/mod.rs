@@ -1,6 +1,7 @@
 //! `nadi doctor`: looks at everything, changes nothing, and says what to do.
 
 mod audit;
+mod providers;
 
 use clap::Args;
 use serde::Serialize;
@@ -90,6 +91,7 @@ async fn examine(core: &Core, only: &[String]) -> Vec<Finding> {
             says: error.to_string(),
         }));
         findings.extend(clinics(core).await);
+        findings.extend(providers::of_clinics(core, &mut connection).await);
         findings.extend(audit::chains(core, only).await);
     }
     findings

@@ -67,6 +67,15 @@ impl Breakers {
         }
     }
 
+    /// How many let no call through now: of accounts, of hosts.
+    pub fn open(&self, now: Instant) -> (usize, usize) {
+        let kept = self.kept();
+        let shut = kept.iter().filter(|(_, breaker)| (*breaker).clone().enter(now).is_err());
+        let (hosts, accounts): (Vec<_>, Vec<_>) =
+            shut.partition(|(key, _)| matches!(key, Key::Host(_)));
+        (accounts.len(), hosts.len())
+    }
+
     fn of<'a>(
         &self,
         kept: &'a mut HashMap<Key, Breaker>,

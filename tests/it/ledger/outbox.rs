@@ -82,7 +82,10 @@ async fn what_is_next_counts_leased_rows_by_their_lease_and_forgets_what_is_done
     let row = outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().rows.remove(0);
     assert_eq!(seconds(&mut clinic).await, Some(60.0));
     let sent = Delivery::Sent { channel: "sms".into() };
-    assert_eq!(outbox::finish(&mut clinic, &row, &sent).await.unwrap(), Finished::Done);
+    assert_eq!(
+        outbox::finish(&mut clinic, &row, &sent.clone().into()).await.unwrap(),
+        Finished::Done
+    );
     assert_eq!(seconds(&mut clinic).await, Some(3600.0));
 
     assert_eq!(outbox::withdraw(&mut clinic, later.subject_id).await.unwrap(), 1);
@@ -140,13 +143,19 @@ async fn a_sender_who_comes_late_changes_nothing() {
         Delivery::Expired,
     ];
     for end in &ends {
-        assert_eq!(outbox::finish(&mut clinic, &late, end).await.unwrap(), Finished::NotOurs);
+        assert_eq!(
+            outbox::finish(&mut clinic, &late, &end.clone().into()).await.unwrap(),
+            Finished::NotOurs
+        );
     }
     assert!(outbox::extend_lease(&mut clinic, &owner, MINUTE).await.unwrap());
     assert_eq!(outbox::start_attempt(&mut clinic, &owner, "sms", "log").await.unwrap(), Some(2));
     assert_eq!(outbox::withdraw(&mut clinic, new.subject_id).await.unwrap(), 1);
     assert_eq!(outbox::start_attempt(&mut clinic, &owner, "sms", "log").await.unwrap(), None);
-    assert_eq!(outbox::finish(&mut clinic, &owner, &ends[0]).await.unwrap(), Finished::NotOurs);
+    assert_eq!(
+        outbox::finish(&mut clinic, &owner, &ends[0].clone().into()).await.unwrap(),
+        Finished::NotOurs
+    );
 }
 
 #[tokio::test]
@@ -157,7 +166,7 @@ async fn a_message_put_back_waits_for_its_next_try_unless_that_comes_too_late() 
     let retry = |delay| Delivery::RetryIn { delay, error: "busy".into() };
 
     let row = outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().rows.remove(0);
-    let put_back = outbox::finish(&mut clinic, &row, &retry(GRACE)).await.unwrap();
+    let put_back = outbox::finish(&mut clinic, &row, &retry(GRACE).clone().into()).await.unwrap();
     let next = outbox::next(&mut clinic).await.unwrap().unwrap().from_now();
 
     assert_eq!(put_back, Finished::WaitsAgain);
@@ -166,7 +175,8 @@ async fn a_message_put_back_waits_for_its_next_try_unless_that_comes_too_late() 
 
     execute(&mut clinic, "update outbox set due_at = now()").await;
     let row = outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().rows.remove(0);
-    let too_late = outbox::finish(&mut clinic, &row, &retry(48 * 60 * MINUTE)).await.unwrap();
+    let too_late =
+        outbox::finish(&mut clinic, &row, &retry(48 * 60 * MINUTE).clone().into()).await.unwrap();
     assert_eq!(too_late, Finished::Done);
     assert!(outbox::next(&mut clinic).await.unwrap().is_none());
 }
@@ -198,7 +208,10 @@ async fn a_move_takes_the_message_from_its_sender() {
     assert_eq!(outbox::put(&mut clinic, &later).await.unwrap(), Some(row.id));
 
     let sent = Delivery::Sent { channel: "sms".into() };
-    assert_eq!(outbox::finish(&mut clinic, &row, &sent).await.unwrap(), Finished::NotOurs);
+    assert_eq!(
+        outbox::finish(&mut clinic, &row, &sent.clone().into()).await.unwrap(),
+        Finished::NotOurs
+    );
     let next = outbox::next(&mut clinic).await.unwrap().unwrap().from_now();
     assert!(next > TimeDelta::seconds(25) && next <= TimeDelta::seconds(30), "{next}");
 }

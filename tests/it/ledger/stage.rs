@@ -320,5 +320,5 @@ impl Stage {
 }
 
 async fn send(clinic: &mut PgConnection, row: &OutboxRow) -> sqlx::Result<()> {
-    outbox::finish(clinic, row, &Delivery::Sent { channel: "sms".into() }).await.map(|_| ())
+    outbox::finish(clinic, row, &Delivery::Sent { channel: "sms".into() }.into()).await.map(|_| ())
 }

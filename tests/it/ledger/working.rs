@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use nadi::outbox::{self, Delivery, NewMessage, OutboxRow};
+use nadi::outbox::{self, Delivery, Handed, NewMessage, OutboxRow};
 use nadi::tenancy::hinter::Hinter;
 use nadi::tenancy::pools::{Conn, Pool, PoolSettings, Server};
 use nadi::tenancy::wakeups;
@@ -47,11 +47,11 @@ impl Clinics for Post {
         self.0.clinic.acquire().await.map_err(|error| Unreachable(error.into()))
     }
 
-    async fn deliver(&self, _: Uuid, row: OutboxRow) -> Delivery {
+    async fn deliver(&self, _: Uuid, row: OutboxRow) -> Handed {
         let _counter = self.0.counters.acquire().await.unwrap();
         self.0.delivered.lock().unwrap().push(row.id);
         let answer = self.0.answers.lock().unwrap().pop_front();
-        answer.unwrap_or(Delivery::Sent { channel: "sms".into() })
+        answer.unwrap_or(Delivery::Sent { channel: "sms".into() }).into()
     }
 }
 

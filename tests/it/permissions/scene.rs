@@ -29,6 +29,8 @@ pub(super) enum Names {
     Template,
     Clinic,
     Owner,
+    /// One that came to nothing, and is of use yet.
+    Message,
 }
 
 /// What requests need to be good ones: nothing in it is used twice.
@@ -123,6 +125,7 @@ impl Scene {
                 "appointment.booked".to_owned()
             }
             Names::Clinic => self.clinic_of(caller.account_id.as_deref().unwrap()).await,
+            Names::Message => self.message(&self.here).await,
             Names::Owner => self.platform.platform_account(ClinicOwner).await.account_id.unwrap(),
         }
     }
@@ -155,6 +158,7 @@ impl Scene {
                 let other = self.platform.platform_account(ClinicOwner).await;
                 self.clinic_of(other.account_id.as_deref().unwrap()).await
             }
+            Names::Message => self.message(there).await,
             Names::Owner => nadi::ids::new_uuid().to_string(),
         }
     }
@@ -200,6 +204,20 @@ impl Scene {
             }
             _ => None,
         }
+    }
+
+    async fn message(&self, clinic: &TestClinic) -> String {
+        let id = nadi::ids::new_uuid();
+        sqlx::query(
+            "insert into outbox (id, purpose, dedupe_key, subject_id, patient_id, due_at, expires_at, status, done_at)
+             values ($1, 'appointment.booked', $1::text, $1, $2, now(), now() + interval '1 hour', 'failed', now())",
+        )
+        .bind(id)
+        .bind(clinic.patients[0])
+        .execute(&mut clinic.connection().await)
+        .await
+        .unwrap();
+        id.to_string()
     }
 
     async fn claim(&self, visit: &str) {

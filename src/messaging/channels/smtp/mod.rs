@@ -25,7 +25,6 @@ use answers::{Stage, judged};
 use super::guard::{AllowList, Barred, Unusable};
 use super::{Accepted, ErrorClass, Failure, Outcome, Reached};
 use crate::config::SettingError;
-use crate::outbox::Attempt;
 
 /// The whole of one call may take so long.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -101,18 +100,6 @@ impl MailServer {
     /// As for [`MailServer::new`].
     pub fn of_clinic(url: &SecretString, allowed: Arc<AllowList>) -> Result<Self, SettingError> {
         Ok(Self { guard: Some(allowed), ..Self::new(url)? })
-    }
-
-    /// Hands a letter over, within the usual time.
-    pub async fn send(&self, letter: &Message) -> Attempt {
-        match self.hand_over(letter, DEADLINE).await {
-            Ok(accepted) => Attempt::Accepted { provider_id: accepted.provider_id },
-            // A person may mend the account: the letter waits for it.
-            Err(failure) if failure.class.tries_again() || failure.class == ErrorClass::Account => {
-                Attempt::Retry { error: failure.to_string() }
-            }
-            Err(failure) => Attempt::Refused { error: failure.to_string() },
-        }
     }
 
     /// Hands a letter over. Dropped before its end, it leaves no connection behind.

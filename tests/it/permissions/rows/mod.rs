@@ -5,6 +5,7 @@ mod audit;
 mod auth;
 mod doctors;
 mod locations;
+mod messaging;
 mod one_time_codes;
 mod patients;
 mod platform;
@@ -21,6 +22,7 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     auth::ROWS,
     one_time_codes::ROWS,
     patients::ROWS,
+    messaging::ROWS,
     appointments::ROWS,
     staff::ROWS,
     locations::ROWS,

@@ -1,0 +1,201 @@
+//! What becomes of a piece of news: stored in the request that brought it, together with a hint, so that a crash loses none;
+//! worked on right after the answer, and again when a worker looks at the clinic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::audit::Actor;
+use crate::error::Problem;
+use crate::ids::MessageId;
+use crate::messaging::channels::{Channel, Reported};
+use crate::messaging::settings::{Setup, Setups};
+use crate::messaging::webhooks::event::Event;
+use crate::messaging::webhooks::store;
+use crate::metrics;
+use crate::tenancy::Clinic;
+
+/// A receipt may come before our own record of the call that it is about: asked again after so long.
+const TOO_EARLY: [Duration; 4] = [
+    Duration::from_millis(300),
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+];
+
+/// Takes in what providers tell.
+pub struct Inbound {
+    setups: Arc<Setups>,
+}
+
+fn place(provider: &str, key: &str) -> String {
+    format!("inbound_events.body:{provider}:{key}")
+}
+
+impl Inbound {
+    pub fn new(setups: Arc<Setups>) -> Self {
+        Self { setups }
+    }
+
+    pub(super) async fn setup(&self, clinic: &Clinic) -> Result<Arc<Setup>, Problem> {
+        if let Some(setup) = self.setups.known(clinic).await {
+            return Ok(setup);
+        }
+        Ok(self.setups.of(clinic, &mut clinic.read().await?).await?)
+    }
+
+    /// Stores what is new, with a hint; the work begins after that.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        clinic: &Arc<Clinic>,
+        provider: &'static str,
+        events: Vec<(String, Event)>,
+    ) -> Result<(), Problem> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut tx = clinic.begin_telling(Actor::platform(), &[]).await?;
+        let mut fresh = Vec::new();
+        for (key, event) in events {
+            let plain = serde_json::to_vec(&event).map_err(Problem::internal)?;
+            let sealed = clinic.keys.fields.seal(&place(provider, &key), &plain);
+            let is_new = store::keep(&mut tx, provider, &key, &sealed).await?;
+            let word = if is_new { "taken" } else { "repeated" };
+            metrics::WEBHOOKS.with_label_values(&[provider, word]).inc();
+            if is_new {
+                fresh.push((key, event));
+            }
+        }
+        tx.commit().await?;
+        let (inbound, clinic) = (self.clone(), clinic.clone());
+        tokio::spawn(async move {
+            for (key, event) in fresh {
+                inbound.work_on(&clinic, provider, key, event).await;
+            }
+        });
+        Ok(())
+    }
+
+    async fn work_on(
+        self: &Arc<Self>,
+        clinic: &Arc<Clinic>,
+        provider: &'static str,
+        key: String,
+        event: Event,
+    ) {
+        if handle(clinic, provider, &key, &event).await.is_ok_and(|found| found) {
+            return;
+        }
+        let clinic = clinic.clone();
+        tokio::spawn(async move {
+            for pause in TOO_EARLY {
+                tokio::time::sleep(pause).await;
+                if handle(&clinic, provider, &key, &event).await.is_ok_and(|found| found) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Works on what another process left, or what came too early.
+    pub async fn handle_what_is_left(&self, clinic: &Clinic) {
+        let left = async {
+            let mut conn = clinic.read().await?;
+            let open = store::open(&mut conn).await?;
+            if !open.is_empty() {
+                store::give_up_old(&mut conn).await?;
+            }
+            Ok::<_, Problem>(open)
+        };
+        let left = match left.await {
+            Ok(left) => left,
+            Err(problem) => {
+                return tracing::debug!(clinic = %clinic.slug, %problem, "no look at news");
+            }
+        };
+        for (provider, key, sealed) in left {
+            let plain = clinic.keys.fields.open(&place(&provider, &key), &sealed).ok();
+            let event = plain.and_then(|plain| serde_json::from_slice::<Event>(&plain).ok());
+            let Some(event) = event else {
+                tracing::error!(clinic = %clinic.slug, provider, "a stored event does not open");
+                continue;
+            };
+            if let Err(problem) = handle(clinic, &provider, &key, &event).await {
+                tracing::warn!(clinic = %clinic.slug, %problem, "news could not be worked on");
+            }
+        }
+    }
+}
+
+/// True once there is nothing more to do about it.
+async fn handle(
+    clinic: &Clinic,
+    provider: &str,
+    key: &str,
+    event: &Event,
+) -> Result<bool, Problem> {
+    let mut tx = clinic.begin_telling(Actor::platform(), &[]).await?;
+    if !store::lock(&mut tx, provider, key).await? {
+        return Ok(true);
+    }
+    let (done, as_what) = match event {
+        Event::Receipt { provider_id, to, status, error, class, shun_seconds, .. } => {
+            let Some((id, n, channel, before)) =
+                store::attempt(&mut tx, provider, provider_id).await?
+            else {
+                return Ok(false);
+            };
+            // Up only: what came before is news too late.
+            if before.is_some_and(|before| before >= *status) {
+                (true, "too late")
+            } else {
+                store::report(&mut tx, id, n, *status, event).await?;
+                match status {
+                    Reported::Sent => {}
+                    Reported::Delivered => {
+                        store::arrived(&mut tx, id, "delivered", &channel).await?
+                    }
+                    Reported::Read => store::arrived(&mut tx, id, "read", &channel).await?,
+                    Reported::Failed => {
+                        let (class, error) = (class.as_deref(), error.as_deref());
+                        if store::came_back(&mut tx, id, &channel, class, error).await? {
+                            tx.note_message(MessageId(id));
+                        }
+                    }
+                }
+                if let (Some(seconds), Some(to), Some(channel)) =
+                    (shun_seconds, to, Channel::named(&channel))
+                {
+                    let lasts = Some(*seconds).filter(|s| *s > 0).map(Duration::from_secs);
+                    let (address, why) = (format!("+{to}"), error.clone().unwrap_or_default());
+                    crate::messaging::store::shun(&mut tx, channel, &address, &why, lasts).await?;
+                }
+                metrics::RECEIPTS.with_label_values(&[&channel, word(*status)]).inc();
+                (true, "receipt")
+            }
+        }
+        // Who answers buttons does not live here yet: the event is kept for them.
+        Event::Pressed { .. } => (false, "a reply to be answered"),
+        Event::OptOut { from } => {
+            let phone = format!("+{}", from.trim_start_matches('+'));
+            store::opt_out(&mut tx, &phone, "whatsapp").await?;
+            (true, "opt-out")
+        }
+        Event::Wrote => (true, "a text that nobody reads here"),
+        Event::Bounced { address, reason } => {
+            crate::messaging::store::shun(&mut tx, Channel::Email, address, reason, None).await?;
+            (true, "bounce")
+        }
+    };
+    store::handled(&mut *tx, provider, key, done, as_what).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+fn word(status: Reported) -> &'static str {
+    match status {
+        Reported::Sent => "sent",
+        Reported::Failed => "failed",
+        Reported::Delivered => "delivered",
+        Reported::Read => "read",
+    }
+}
