@@ -20,6 +20,10 @@ use crate::audit::Reads;
 use crate::audit::api::AuditApi;
 use crate::auth::Sessions;
 use crate::auth::api::AuthApi;
+use crate::auth::email::EmailApi;
+use crate::auth::passwords::api::PasswordsApi;
+use crate::auth::second_factor::api::SecondFactorApi;
+use crate::auth::second_factor::settings::SignInSettingsApi;
 use crate::config::{SettingError, Settings};
 use crate::crypto::MasterKey;
 use crate::doctors::api::DoctorsApi;
@@ -40,13 +44,18 @@ use crate::messaging::templates::Books;
 use crate::messaging::templates::api::TemplatesApi;
 use crate::messaging::webhooks::{self, Inbound};
 use crate::messaging::{MailServer, Post};
+use crate::one_time_codes::account_status::AccountStatusApi;
 use crate::one_time_codes::api::OneTimeCodesApi;
 use crate::patients::api::PatientsApi;
 use crate::platform::Desk;
 use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
+use crate::platform::password_link::PasswordLinksApi;
 use crate::retention::Retention;
 use crate::staff::api::StaffApi;
+use crate::staff::avatars::api::AvatarsApi;
+use crate::staff::preferences::PreferencesApi;
+use crate::staff::sessions::StaffSessionsApi;
 use crate::tenancy::directory::Idle;
 use crate::tenancy::freshness::Freshness;
 use crate::tenancy::hinter::Hinter;
@@ -141,10 +150,18 @@ pub struct App {
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Signing in, and one's own account: the same on every host.
+type AccountApis = (AuthApi, PasswordsApi, SecondFactorApi, SignInSettingsApi);
+
+const ACCOUNTS: AccountApis = (AuthApi, PasswordsApi, SecondFactorApi, SignInSettingsApi);
+
+type StaffApis = (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi);
+
 type ClinicApis = (
-    AuthApi,
-    OneTimeCodesApi,
-    StaffApi,
+    AccountApis,
+    EmailApi,
+    (OneTimeCodesApi, AccountStatusApi),
+    StaffApis,
     LocationsApi,
     DoctorsApi,
     PatientsApi,
@@ -156,9 +173,10 @@ type ClinicApis = (
 
 fn clinic_service() -> OpenApiService<ClinicApis, ()> {
     let apis = (
-        AuthApi,
-        OneTimeCodesApi,
-        StaffApi,
+        ACCOUNTS,
+        EmailApi,
+        (OneTimeCodesApi, AccountStatusApi),
+        (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi),
         LocationsApi,
         DoctorsApi,
         PatientsApi,
@@ -170,8 +188,9 @@ fn clinic_service() -> OpenApiService<ClinicApis, ()> {
     OpenApiService::new(apis, "nadi: a clinic", VERSION).server("/api/v1")
 }
 
-fn platform_service() -> OpenApiService<(AuthApi, ClinicsApi, AccountsApi, AuditApi), ()> {
-    let apis = (AuthApi, ClinicsApi, AccountsApi, AuditApi);
+fn platform_service()
+-> OpenApiService<(AccountApis, ClinicsApi, AccountsApi, PasswordLinksApi, AuditApi), ()> {
+    let apis = (ACCOUNTS, ClinicsApi, AccountsApi, PasswordLinksApi, AuditApi);
     OpenApiService::new(apis, "nadi: the platform", VERSION).server("/api/v1")
 }
 

@@ -71,6 +71,22 @@ pub mod shown {
     }
 }
 
+/// For `#[serde(with = "crate::time::shown_if_any")]`.
+pub mod shown_if_any {
+    use chrono::{DateTime, Utc};
+    use serde::Serializer;
+
+    pub fn serialize<S: Serializer>(
+        instant: &Option<DateTime<Utc>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match instant {
+            Some(instant) => super::shown::serialize(instant, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
 /// A zone by its IANA name, such as `Asia/Kolkata`.
 pub fn zone(name: &str) -> Option<Tz> {
     name.parse().ok()

@@ -4,10 +4,12 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 use serde_json::json;
 
+use super::links::{self, Purpose};
 use super::login::{self, Credentials};
-use super::may::{May, OwnAccount, PERMISSIONS};
+use super::may::{May, OwnSession, PERMISSIONS};
 use super::pair::{Tokens, UserView};
-use super::{links, password, refresh, store};
+use super::passwords::link_expired;
+use super::{password, refresh, store};
 use crate::audit::{self, Act, Seen};
 use crate::error::Problem;
 use crate::http::context::{Anybody, Context};
@@ -28,13 +30,16 @@ pub struct LoginRequest {
     /// E-mail, or a phone number with its country code.
     identifier: String,
     password: String,
+    /// Where the account has a second factor: a code of the app, or a recovery code.
+    totp_code: Option<String>,
 }
 
 impl Readable for LoginRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
         let identifier = fields.required("identifier", line(1, 254));
         let password = fields.required("password", verbatim(1, 256));
-        Some(Self { identifier: identifier?, password: password? })
+        let totp_code = fields.optional("totp_code", line(1, 32));
+        Some(Self { identifier: identifier?, password: password?, totp_code })
     }
 }
 
@@ -91,15 +96,18 @@ pub struct MeView {
 #[OpenApi]
 impl AuthApi {
     /// Sign in with a password
+    ///
+    /// Where the account has a second factor, the right password without one is `401 totp-required`, with a wrong one
+    /// `401 totp-invalid`; after five of those in a quarter of an hour `429`.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
         caller: Anybody,
         body: Input<LoginRequest>,
     ) -> Result<Payload<Tokens>, Problem> {
-        let LoginRequest { identifier, password } = body.read()?;
+        let LoginRequest { identifier, password, totp_code: second_factor } = body.read()?;
         let device = caller.device.clone();
-        let given = Credentials { identifier, password, device };
+        let given = Credentials { identifier, password, second_factor, device };
         Ok(Payload(login::login(&caller.realm, given, caller.actor()).await?))
     }
 
@@ -122,14 +130,14 @@ impl AuthApi {
     ///
     /// The access token stops working before the answer.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, who: May<OwnAccount>, caller: Anybody) -> Result<Done, Problem> {
+    async fn logout(&self, who: May<OwnSession>, caller: Anybody) -> Result<Done, Problem> {
         end_one(&caller.context, &who, who.session).await?;
         Ok(Done)
     }
 
     /// End all my sessions
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logoutAll")]
-    async fn logout_all(&self, who: May<OwnAccount>, caller: Anybody) -> Result<Done, Problem> {
+    async fn logout_all(&self, who: May<OwnSession>, caller: Anybody) -> Result<Done, Problem> {
         let mut tx = caller.realm.begin(who.actor()).await?;
         let ended = store::end_sessions(&mut tx, who.account, "logout_all").await?;
         let act = Act::new("session.all_ended", "account", who.account);
@@ -147,16 +155,17 @@ impl AuthApi {
         body: Input<SetPasswordRequest>,
     ) -> Result<Done, Problem> {
         let SetPasswordRequest { token, password } = body.read()?;
-        let token = links::hash(&token);
         let mut conn = caller.realm.read().await?;
-        if !store::is_good(&mut conn, &token).await? {
+        if !links::is_good(&mut conn, &token, Purpose::SetPassword).await? {
             return Err(link_expired()); // before the hash: that is only for those who have a link
         }
         drop(conn);
         let hash = password::hash(caller.realm.id, password).await?;
         let mut tx = caller.realm.begin(caller.actor()).await?;
-        let account = store::use_link(&mut tx, &token).await?.ok_or_else(link_expired)?;
+        let account = links::use_up(&mut tx, &token, Purpose::SetPassword).await?;
+        let account = account.ok_or_else(link_expired)?;
         store::set_password(&mut tx, account, &hash).await?;
+        links::end_all(&mut tx, account).await?;
         store::end_sessions(&mut tx, account, "password_set").await?;
         audit::record(&mut tx, Act::new("account.password_set", "account", account)).await?;
         tx.commit().await?;
@@ -168,7 +177,7 @@ impl AuthApi {
     #[oai(path = "/auth/sessions", method = "get", operation_id = "listSessions")]
     async fn sessions(
         &self,
-        who: May<OwnAccount>,
+        who: May<OwnSession>,
         caller: Anybody,
     ) -> Result<Payload<Listing<SessionView>>, Problem> {
         let mut conn = caller.realm.read().await?;
@@ -193,7 +202,7 @@ impl AuthApi {
     #[oai(path = "/auth/sessions/:id", method = "delete", operation_id = "endSession")]
     async fn end_session(
         &self,
-        who: May<OwnAccount>,
+        who: May<OwnSession>,
         caller: Anybody,
         id: Path<SessionId>,
     ) -> Result<Done, Problem> {
@@ -205,7 +214,7 @@ impl AuthApi {
 
     /// Who I am here, and what I may do
     #[oai(path = "/auth/me", method = "get", operation_id = "me")]
-    async fn me(&self, who: May<OwnAccount>, caller: Anybody) -> Result<Payload<MeView>, Problem> {
+    async fn me(&self, who: May<OwnSession>, caller: Anybody) -> Result<Payload<MeView>, Problem> {
         let mut conn = caller.realm.read().await?;
         let account = store::account_by_id(&mut conn, who.account).await?;
         let account = account.ok_or_else(Problem::not_found)?;
@@ -220,15 +229,9 @@ impl AuthApi {
     }
 }
 
-fn link_expired() -> Problem {
-    let mut gone = Problem::unauthenticated("this link has been used, or is too old");
-    gone.name = "link-expired";
-    gone
-}
-
 async fn end_one(
     context: &Context,
-    who: &May<OwnAccount>,
+    who: &May<OwnSession>,
     session: SessionId,
 ) -> Result<bool, Problem> {
     let mut tx = context.realm.begin(who.actor()).await?;

@@ -1,4 +1,4 @@
-//! Links with which a first admin or a new member of staff sets a password: good once, for 72 hours, kept as a hash.
+//! Links that let somebody in without a password: kept as a hash, good once, for one purpose and for a while.
 
 use std::time::Duration;
 
@@ -6,17 +6,64 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 
 use crate::crypto::{self, ClinicKeys};
+use crate::db::Tx;
 use crate::ids::AccountId;
 use crate::outbox::{self, NewMessage};
+use crate::tenancy::pools::Conn;
 
-/// How long a link is good.
+/// How long a link is good with which somebody sets a first password.
 pub const LIFETIME: Duration = Duration::from_secs(72 * 3600);
 
-/// Makes a link for an account; earlier ones end. Returns its token, which is kept nowhere.
+/// What a link is good for, and for nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    SetPassword,
+    ResetPassword,
+    VerifyEmail,
+}
+
+impl Purpose {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Purpose::SetPassword => "set_password",
+            Purpose::ResetPassword => "reset_password",
+            Purpose::VerifyEmail => "verify_email",
+        }
+    }
+
+    pub fn lifetime(self) -> Duration {
+        match self {
+            Purpose::SetPassword => LIFETIME,
+            Purpose::ResetPassword => Duration::from_secs(3600),
+            Purpose::VerifyEmail => Duration::from_secs(24 * 3600),
+        }
+    }
+
+    /// The message that brings it.
+    fn message(self) -> &'static str {
+        match self {
+            Purpose::SetPassword => "account.invited",
+            Purpose::ResetPassword => "account.password_reset",
+            Purpose::VerifyEmail => "account.email_verification",
+        }
+    }
+
+    /// The page of the realm's own host that takes it.
+    fn page(self) -> &'static str {
+        match self {
+            Purpose::SetPassword => "set-password",
+            Purpose::ResetPassword => "reset-password",
+            Purpose::VerifyEmail => "verify-email",
+        }
+    }
+}
+
+/// Makes a link with which an account sets its first password; earlier ones end. Returns its token, which is kept nowhere.
 pub async fn put(executor: impl PgExecutor<'_>, account: AccountId) -> sqlx::Result<String> {
     let token = crypto::random_token();
     sqlx::query(
-        "with old as (update password_links set used_at = now() where user_id = $2 and used_at is null)
+        "with old as (update password_links set used_at = now()
+                      where user_id = $2 and used_at is null and purpose = 'set_password')
          insert into password_links (token_sha256, user_id, expires_at) values ($1, $2, now() + $3)",
     )
     .bind(hash(&token).as_slice())
@@ -27,7 +74,7 @@ pub async fn put(executor: impl PgExecutor<'_>, account: AccountId) -> sqlx::Res
     Ok(token)
 }
 
-/// Ends the links of an account.
+/// Ends every link of an account.
 pub async fn end(executor: impl PgExecutor<'_>, account: AccountId) -> sqlx::Result<()> {
     sqlx::query("update password_links set used_at = now() where user_id = $1 and used_at is null")
         .bind(account)
@@ -36,26 +83,106 @@ pub async fn end(executor: impl PgExecutor<'_>, account: AccountId) -> sqlx::Res
         .map(drop)
 }
 
-/// The message that brings a link to its account. The token in it is sealed: whoever reads the tables cannot sign in with what
-/// he finds. A message that comes when its link is dead is of no use, so they end together.
+/// Makes a link that goes to an address, for its owner or for nobody. Earlier ones stay good until one is used.
+pub async fn put_for(
+    tx: &mut Tx,
+    account: Option<AccountId>,
+    purpose: Purpose,
+    email: Option<&str>,
+) -> sqlx::Result<String> {
+    let token = crypto::random_token();
+    sqlx::query(
+        "insert into password_links (token_sha256, user_id, expires_at, purpose, email)
+         values ($1, $2, now() + $3, $4, lower($5))",
+    )
+    .bind(hash(&token).as_slice())
+    .bind(account)
+    .bind(purpose.lifetime())
+    .bind(purpose.as_str())
+    .bind(email)
+    .execute(&mut **tx)
+    .await?;
+    Ok(token)
+}
+
+/// Whether a link is still good for that.
+pub async fn is_good(conn: &mut Conn, token: &str, purpose: Purpose) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists(select from password_links l join users u on u.id = l.user_id
+                       where l.token_sha256 = $1 and l.purpose = $2 and l.used_at is null and l.expires_at > now()
+                         and (l.email is null or l.email = lower(u.email))
+                         and u.deleted_at is null and u.status = 'active')",
+    )
+    .bind(hash(token).as_slice())
+    .bind(purpose.as_str())
+    .fetch_one(conn)
+    .await
+}
+
+/// Uses a link up, if it is good for that; gives whose it is. The account stays as it is until this transaction ends: nobody
+/// gives it another address meanwhile.
+pub async fn use_up(tx: &mut Tx, token: &str, purpose: Purpose) -> sqlx::Result<Option<AccountId>> {
+    sqlx::query_scalar(
+        "with good as (
+           select l.token_sha256, u.id from password_links l join users u on u.id = l.user_id
+           where l.token_sha256 = $1 and l.purpose = $2 and l.used_at is null and l.expires_at > now()
+             and (l.email is null or l.email = lower(u.email))
+             and u.deleted_at is null and u.status = 'active'
+           for no key update of u)
+         update password_links l set used_at = now() from good
+         where l.token_sha256 = good.token_sha256 and l.used_at is null
+         returning good.id",
+    )
+    .bind(hash(token).as_slice())
+    .bind(purpose.as_str())
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// Whoever has set a password needs no other link to set one, and nobody else may find one that is good.
+pub async fn end_all(tx: &mut Tx, account: AccountId) -> sqlx::Result<()> {
+    sqlx::query(
+        "update password_links set used_at = now()
+         where user_id = $1 and used_at is null and purpose <> 'verify_email'",
+    )
+    .bind(account)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// The message that brings a first link to its account.
 pub fn invitation(
     keys: &ClinicKeys,
     account: AccountId,
     token: &str,
     now: DateTime<Utc>,
 ) -> NewMessage {
-    // Each link has a letter of its own: another one is no repetition.
-    let dedupe_key = format!("account.invited:{account}:{}", crate::ids::new_uuid());
+    letter(keys, Purpose::SetPassword, Some(account), token, now)
+}
+
+/// The message that brings a link; each link has one of its own, and one for nobody finds no address. The token in it is
+/// sealed: whoever reads the tables cannot sign in with what he finds. A message that comes when its link is dead is of no use,
+/// so they end together.
+pub fn letter(
+    keys: &ClinicKeys,
+    purpose: Purpose,
+    account: Option<AccountId>,
+    token: &str,
+    now: DateTime<Utc>,
+) -> NewMessage {
+    let whose = account.map_or_else(crate::ids::new_uuid, |account| account.0);
+    let dedupe_key = format!("{}:{whose}:{}", purpose.message(), crate::ids::new_uuid());
     let place = outbox::payload_place(&dedupe_key);
     NewMessage {
-        purpose: "account.invited".to_owned(),
-        subject_id: account.0,
+        purpose: purpose.message().to_owned(),
+        subject_id: whose,
         patient_id: None,
-        user_id: Some(account.0),
+        user_id: account.map(|account| account.0),
         payload_cipher: Some(keys.fields.seal(&place, token.as_bytes())),
         channels: Vec::new(),
         due_at: now,
-        expires_at: now + TimeDelta::seconds(LIFETIME.as_secs() as i64),
+        expires_at: now + TimeDelta::seconds(purpose.lifetime().as_secs() as i64),
         dedupe_key,
     }
 }
@@ -65,7 +192,12 @@ pub fn hash(token: &str) -> [u8; 32] {
     crypto::sha256(token.as_bytes())
 }
 
-/// The address that is sent: a page of the realm's own host.
+/// The address of a first link.
 pub fn url(realm_url: &str, token: &str) -> String {
-    format!("{realm_url}/set-password?token={token}")
+    url_for(realm_url, Purpose::SetPassword, token)
+}
+
+/// The address that is sent: a page of the realm's own host.
+pub fn url_for(realm_url: &str, purpose: Purpose, token: &str) -> String {
+    format!("{realm_url}/{}?token={token}", purpose.page())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::pair::{self, Tokens};
+use super::second_factor::{self, Judged, Offered, Proof};
 use super::store::Account;
 use super::{password, refresh_token, store};
 use crate::audit::{self, Act, Actor};
@@ -24,6 +25,8 @@ const WINDOW: Duration = FAILED.window;
 pub struct Credentials {
     pub identifier: String,
     pub password: String,
+    /// A code of the app, or a recovery code.
+    pub second_factor: Option<String>,
     /// The device, as its `User-Agent` says.
     pub device: String,
 }
@@ -31,7 +34,8 @@ pub struct Credentials {
 /// Signs somebody in.
 ///
 /// # Errors
-/// `401 invalid-credentials`, or `429 rate-limited` after ten failures of this identifier from this address.
+/// `401 invalid-credentials`, or `429 rate-limited` after ten failures of this identifier from this address. After the right
+/// password: `401 totp-required` and `401 totp-invalid` where the account has a second factor.
 pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<Tokens, Problem> {
     let mut conn = realm.read().await?;
     let account = store::account_by_identifier(&mut conn, &given.identifier).await?;
@@ -45,6 +49,11 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
     let right = password::verify(realm.id, given.password, hash).await?;
     let known = account.as_ref().map(|account| account.id);
     let account = account.filter(|account| right && account.status == "active");
+    let offered = given.second_factor.as_deref().map(Offered::read);
+    let proof = match (offered, &account) {
+        (Some(offered), Some(account)) => Some(Proof::of(realm, account.id, offered).await?),
+        _ => None,
+    };
     let session = SessionId::new();
     let actor = match &account {
         Some(account) => Actor {
@@ -78,6 +87,14 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
         wrong.name = "invalid-credentials";
         return Err(wrong);
     };
+    match second_factor::judge(&mut tx, realm, account.id, proof).await? {
+        Judged::Passed => {}
+        Judged::Wanted => return Err(second_factor::required()),
+        Judged::Wrong => {
+            tx.commit().await?;
+            return Err(second_factor::invalid());
+        }
+    }
     open_session(&mut tx, session, account.id, &given.device).await?;
     store::forget_failures(&mut tx, &subject).await?;
     tx.commit().await?;

@@ -45,7 +45,14 @@ use Role::{
 };
 
 permissions! {
-    /// One's own account and sessions, wherever one is signed in.
+    /// One's own sessions, wherever one is signed in.
+    OwnSession = "session.own": &Role::ALL;
+    /// One's own password and second factor. Patients have neither: they sign in by one-time code.
+    OwnPassword = "password.own":
+        &[ClinicAdmin, Doctor, Receptionist, Therapist, Pharmacist, Accountant, SuperAdmin, ClinicOwner];
+    /// Who needs a second factor to do anything here.
+    ManageSignIn = "sign_in.manage": &[ClinicAdmin, SuperAdmin];
+    /// One's own account, wherever one is signed in.
     OwnAccount = "account.own": &Role::ALL;
     ReadStaff = "staff.read": &[ClinicAdmin, Doctor, Receptionist, Therapist, Pharmacist, Accountant];
     WriteStaff = "staff.write": &[ClinicAdmin];
@@ -84,6 +91,8 @@ pub struct Principal {
     pub patient: Option<PatientId>,
     pub address: Option<IpAddr>,
     pub request_id: String,
+    /// Has to get a second factor before anything else.
+    must_enrol: bool,
     trail: Trail,
 }
 
@@ -196,8 +205,17 @@ async fn principal(request: &Request) -> Result<Principal, Problem> {
         patient: live.patient,
         address: context.address,
         request_id: context.request_id.clone(),
+        must_enrol: live.must_enrol,
         trail: Trail { realm: context.realm.clone(), reads: context.reads.clone() },
     })
+}
+
+fn second_factor_required() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "second-factor-required",
+        "your role needs a second factor here: set one up with POST /auth/totp",
+    )
 }
 
 impl<'a, P: Permission> ApiExtractor<'a> for May<P> {
@@ -234,6 +252,9 @@ impl<'a, P: Permission> ApiExtractor<'a> for May<P> {
         let who = counted_principal(request, P::NAME == ManageClinics::NAME).await?;
         if !P::ROLES.contains(&who.role) {
             return Err(Problem::forbidden().into());
+        }
+        if who.must_enrol && ![OwnSession::NAME, OwnPassword::NAME].contains(&P::NAME) {
+            return Err(second_factor_required().into());
         }
         Context::of(request).refuse_unknown_query(request)?;
         Ok(Self { who, permission: PhantomData })

@@ -132,6 +132,8 @@ pub struct LiveRow {
     pub role: Role,
     pub full_name: String,
     pub patient: Option<PatientId>,
+    /// Its role needs a second factor, and it has none: it may get one, and nothing else.
+    pub must_enrol: bool,
 }
 
 /// Reads a live session, and notes that it was seen, once a minute at most.
@@ -145,16 +147,20 @@ pub async fn live_session(
         "with seen as (
            update sessions set last_seen_at = now()
            where id = $1 and ended_at is null and last_seen_at < now() - interval '1 minute')
-         select u.id as account, u.role, u.full_name, null::uuid as patient
-         from sessions s join users u on u.id = s.user_id
+         select u.id as account, u.role, u.full_name, null::uuid as patient,
+                u.role = any(t.second_factor_roles) and f.user_id is null as must_enrol
+         from sessions s join users u on u.id = s.user_id cross join sign_in_settings t
+         left join second_factors f on f.user_id = u.id and f.confirmed_at is not null
          where s.id = $1 and s.ended_at is null and s.expires_at > now()
            and u.status = 'active' and u.deleted_at is null"
     } else {
         "with seen as (
            update sessions set last_seen_at = now()
            where id = $1 and ended_at is null and last_seen_at < now() - interval '1 minute')
-         select u.id as account, u.role, u.full_name, p.id as patient
-         from sessions s join users u on u.id = s.user_id
+         select u.id as account, u.role, u.full_name, p.id as patient,
+                u.role = any(t.second_factor_roles) and f.user_id is null as must_enrol
+         from sessions s join users u on u.id = s.user_id cross join sign_in_settings t
+         left join second_factors f on f.user_id = u.id and f.confirmed_at is not null
          left join patients p on p.user_id = u.id and p.deleted_at is null
          where s.id = $1 and s.ended_at is null and s.expires_at > now()
            and u.status = 'active' and u.deleted_at is null"
@@ -255,31 +261,6 @@ pub async fn sessions_of(conn: &mut Conn, account: AccountId) -> sqlx::Result<Ve
     )
     .bind(account)
     .fetch_all(conn)
-    .await
-}
-
-/// Whether a link is still good.
-pub async fn is_good(conn: &mut Conn, token_sha256: &[u8]) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "select exists(select from password_links l join users u on u.id = l.user_id
-                       where l.token_sha256 = $1 and l.used_at is null and l.expires_at > now()
-                         and u.deleted_at is null and u.status = 'active')",
-    )
-    .bind(token_sha256)
-    .fetch_one(conn)
-    .await
-}
-
-/// Uses a link up, if it is still good; gives the account whose password it sets.
-pub async fn use_link(tx: &mut Tx, token_sha256: &[u8]) -> sqlx::Result<Option<AccountId>> {
-    sqlx::query_scalar(
-        "update password_links l set used_at = now() from users u
-         where l.token_sha256 = $1 and l.used_at is null and l.expires_at > now()
-           and u.id = l.user_id and u.deleted_at is null and u.status = 'active'
-         returning l.user_id",
-    )
-    .bind(token_sha256)
-    .fetch_optional(&mut **tx)
     .await
 }
 

@@ -3,6 +3,7 @@
 //! the same rows, written by the same statements. What limits count is counted in the clinic's database, so that every
 //! instance counts alike.
 
+pub mod account_status;
 mod addressed;
 pub mod api;
 mod ask;

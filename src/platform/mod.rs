@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod api;
 pub mod model;
+pub mod password_link;
 mod status;
 mod store;
 

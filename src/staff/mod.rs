@@ -4,7 +4,10 @@
 mod account;
 mod affected;
 pub mod api;
+pub mod avatars;
 mod model;
+pub mod preferences;
+pub mod sessions;
 mod standing;
 mod store;
 

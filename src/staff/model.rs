@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::Role;
 use crate::http::fields::{self, Fields, Readable};
 use crate::ids::AccountId;
-use crate::time::shown;
+use crate::time::{shown, shown_if_any};
 
 use super::affected::Resolve;
 
@@ -72,6 +72,9 @@ pub struct AccountView {
     pub role: Role,
     pub full_name: String,
     pub email: Option<String>,
+    /// When its owner proved the address; null again once there is another.
+    #[serde(with = "shown_if_any")]
+    pub email_verified_at: Option<DateTime<Utc>>,
     /// E.164.
     pub phone: Option<String>,
     /// ISO 639.

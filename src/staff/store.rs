@@ -22,7 +22,7 @@ pub struct Filter {
 /// The columns of a view, read or given back by a change.
 macro_rules! view {
     (columns) => {
-        "id, role, full_name, email, phone, language, status, created_at, updated_at, version"
+        "id, role, full_name, email, email_verified_at, phone, language, status, created_at, updated_at, version"
     };
     (select $rest:literal) => {
         concat!("select ", view!(columns), " ", $rest)
@@ -126,6 +126,7 @@ pub async fn update(
 ) -> sqlx::Result<AccountView> {
     sqlx::query_as(view!(
         "update users set role = $2, full_name = $3, email = $4, phone = $5, language = $6, version = version + 1,
+                          email_verified_at = case when lower(email) = lower($4) then email_verified_at end,
                           updated_at = now()
          where id = $1"
         returning
@@ -151,6 +152,16 @@ pub async fn set_status(
     ))
     .bind(id)
     .bind(status.as_str())
+    .fetch_one(&mut **tx)
+    .await
+}
+
+/// Something that hangs on an account has changed: its tag is the account's.
+pub async fn touch(tx: &mut Tx, id: AccountId) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "update users set version = version + 1, updated_at = now() where id = $1 returning version",
+    )
+    .bind(id)
     .fetch_one(&mut **tx)
     .await
 }

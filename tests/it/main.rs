@@ -4,6 +4,7 @@
 
 mod support;
 
+mod accounts;
 mod appointments;
 mod audit;
 mod auth;

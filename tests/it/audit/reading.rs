@@ -21,6 +21,7 @@ const IMPERSONAL: &[&str] = &[
     "getClinic",
     "listTemplates",
     "getTemplate",
+    "getSignInSettings",
 ];
 
 /// What is asked for, by the path's parameters, and the action of its row.
@@ -69,9 +70,15 @@ async fn every_get_that_shows_personal_data_leaves_its_row() {
     let away = serde_json::json!({ "starts_at": "2099-03-01T00:00:00Z", "ends_at": "2099-03-02T00:00:00Z" });
     let doctor = clinic.doctor;
     let away = admin.post(&format!("/doctors/{doctor}/time-off"), &away).await.expect(201).id();
+    let avatar = format!("/users/{}/avatar", clinic.account(Role::ClinicAdmin));
+    let picture = admin.request(reqwest::Method::PUT, &avatar).header("if-match", "*");
+    let picture =
+        picture.header("content-type", "image/png").body(crate::accounts::avatars::png(8, 8));
+    admin.send(picture).await.expect(200);
     let ids = [
         ("/patients/{id}", format!("/patients/{}", clinic.patients[0])),
         ("/appointments/{id}", format!("/appointments/{visit}")),
+        ("/users/{id}/avatar", avatar),
         ("/users/{id}", format!("/users/{}", clinic.account(Role::Receptionist))),
         ("/doctors/{id}", format!("/doctors/{doctor}")),
         ("/doctors/{id}/time-off", format!("/doctors/{doctor}/time-off")),

@@ -3,7 +3,7 @@
 mod asking;
 mod families;
 mod limits;
-mod secrets;
+pub mod secrets;
 mod sms;
 mod verifying;
 

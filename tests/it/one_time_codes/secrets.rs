@@ -13,7 +13,13 @@ const PHONE: &str = "+919847099887";
 
 /// Everything that is logged, down to the drivers.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -27,7 +33,7 @@ impl Write for Log {
 }
 
 /// The tables that hold a text anywhere, in clear or as bytes.
-async fn tables_with(inside: &mut PgConnection, text: &str) -> Vec<String> {
+pub async fn tables_with(inside: &mut PgConnection, text: &str) -> Vec<String> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select table_name::text from information_schema.tables where table_schema = 'public' order by 1",
     )
@@ -79,7 +85,7 @@ async fn a_code_is_in_no_table_no_log_and_no_answer() {
     // The scan finds what is there in clear: whose phone it is, is no secret of these two alone.
     assert_eq!(tables_with(&mut inside, PHONE).await, ["patients", "users"]);
     assert!(!asked.text.contains(&right) && !entered.body["user"].to_string().contains(&right));
-    let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    let logged = log.text();
     assert!(logged.contains("requestOtp"), "the log was taken: {} bytes", logged.len());
     assert!(!logged.contains(PHONE), "a whole number was logged");
     let told = logged.lines().filter(|line| line.contains(&right) && line.contains("code"));

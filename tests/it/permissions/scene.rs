@@ -24,6 +24,8 @@ pub(super) enum Names {
     /// Of a doctor: two ids, `<doctor>/<time off>`.
     TimeOff,
     User,
+    /// The caller's own account.
+    Oneself,
     Location,
     /// By its name, the same at every clinic; the clinic's own words.
     Template,
@@ -114,6 +116,7 @@ impl Scene {
                 }
                 visit.id()
             }
+            Names::Oneself => caller.account_id.clone().unwrap(),
             Names::Doctor => self.here.doctor.to_string(),
             Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
                 self.made_at(&self.here, names).await
@@ -150,6 +153,7 @@ impl Scene {
                     .id()
             }
             Names::Doctor => there.doctor.to_string(),
+            Names::Oneself => there.account(Doctor).to_string(),
             Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
                 self.made_at(there, names).await
             }
@@ -190,6 +194,7 @@ impl Scene {
     pub(super) async fn of_another_patient(&self, names: Names) -> Option<String> {
         match names {
             Names::Patient => Some(self.here.patients[1].to_string()),
+            Names::Oneself => Some(self.here.account(Doctor).to_string()),
             Names::Visit => {
                 let mut visit = self.visit();
                 visit["patient_id"] = json!(self.here.patients[1]);

@@ -29,7 +29,10 @@ async fn an_owner_sees_his_own_clinics_alone() {
         .put("/clinics/shanti", "*", &json!({ "name": "Mine", "time_zone": "UTC" }))
         .await
         .expect(404);
-    other.post("/clinics/shanti/suspend", &Value::Null).await.expect(404);
+    for step in ["suspend", "resume", "archive"] {
+        let step = format!("/clinics/shanti/{step}");
+        one.post(&step, &Value::Null).await.expect(403); // that is the platform's to do
+    }
     assert_eq!(
         other.post("/clinics", &new_clinic("shanti")).await.expect(409).problem(),
         "slug-taken"

@@ -1,5 +1,6 @@
 //! The table: a slice has a file of rows, and a line in one of the two lists below.
 
+mod accounts;
 mod appointments;
 mod audit;
 mod auth;
@@ -29,10 +30,14 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     doctors::ROWS,
     templates::ROWS,
     audit::ROWS,
+    accounts::ROWS,
+    accounts::AT_A_CLINIC,
+    accounts::PASSWORDS, // last: then it is another
 ];
 
 /// At the platform's host.
-pub(super) const AT_THE_PLATFORM: &[&[Row]] = &[auth::ROWS, platform::ROWS, audit::ROWS];
+pub(super) const AT_THE_PLATFORM: &[&[Row]] =
+    &[auth::ROWS, platform::ROWS, audit::ROWS, accounts::ROWS, accounts::PASSWORDS];
 
 /// One operation of a description: who may, and what a good request to it looks like.
 #[derive(Clone, Copy)]

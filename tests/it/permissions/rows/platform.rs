@@ -18,9 +18,9 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
         Names::Clinic,
         |_| json!({ "name": "Kerala House", "time_zone": "Asia/Kolkata" }),
     ),
-    row("post", "/clinics/{slug}/suspend", PLATFORM, Names::Clinic, nothing),
-    row("post", "/clinics/{slug}/resume", PLATFORM, Names::Clinic, nothing),
-    row("post", "/clinics/{slug}/archive", PLATFORM, Names::Clinic, nothing),
+    row("post", "/clinics/{slug}/suspend", &[SuperAdmin], Names::Clinic, nothing),
+    row("post", "/clinics/{slug}/resume", &[SuperAdmin], Names::Clinic, nothing),
+    row("post", "/clinics/{slug}/archive", &[SuperAdmin], Names::Clinic, nothing),
     row("get", "/clinic-admins", &[SuperAdmin], Names::Nothing, nothing),
     row(
         "post",
@@ -37,4 +37,5 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
         Names::Owner,
         |_| json!({ "status": "suspended" }),
     ),
+    row("post", "/clinic-admins/{id}/password-link", &[SuperAdmin], Names::Owner, nothing),
 ];

@@ -1,0 +1,6 @@
+//! Faces beside names: small images, known by their content and not by what they are said to be, kept in the clinic's database.
+
+pub mod api;
+mod image;
+mod store;
+mod upload;

@@ -1,0 +1,223 @@
+//! `/users/me/preferences`: in which language, by which ways and about what somebody wants to hear from the clinic. Whoever sends
+//! messages reads the table; nobody who said nothing has a row.
+
+use poem_openapi::{Enum, Object, OpenApi};
+use serde::{Deserialize, Serialize};
+
+use super::store as accounts;
+use crate::audit::{self, Act, Seen};
+use crate::auth::May;
+use crate::auth::may::OwnAccount;
+use crate::db::Tx;
+use crate::error::Problem;
+use crate::http::context::Here;
+use crate::http::etag::{ETag, IfMatch};
+use crate::http::fields::{self, Fields, Readable};
+use crate::http::input::Input;
+use crate::http::payload::Stored;
+use crate::ids::AccountId;
+use crate::tenancy::pools::Conn;
+
+/// How somebody wants to be reached.
+pub struct PreferencesApi;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Enum)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+pub enum ContactChannel {
+    Whatsapp,
+    Sms,
+    Email,
+}
+
+impl ContactChannel {
+    fn as_str(self) -> &'static str {
+        match self {
+            ContactChannel::Whatsapp => "whatsapp",
+            ContactChannel::Sms => "sms",
+            ContactChannel::Email => "email",
+        }
+    }
+}
+
+/// By which ways, and about what. Codes and links that were asked for always come.
+#[derive(Clone, Debug, Serialize, Object)]
+pub struct ContactPreferences {
+    /// Those that are wanted first; empty: as the clinic does it.
+    order: Vec<String>,
+    /// What answers something just done: booked, moved, cancelled, a receipt.
+    service: bool,
+    reminders: bool,
+    /// Asked for, never assumed.
+    marketing: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Object)]
+pub struct PreferencesView {
+    /// ISO 639; none: the clinic's.
+    language: Option<String>,
+    /// IANA; none: the clinic's.
+    time_zone: Option<String>,
+    channels: ContactPreferences,
+}
+
+#[derive(Clone, Debug, Object)]
+pub struct ContactPreferencesRequest {
+    order: Option<Vec<ContactChannel>>,
+    service: Option<bool>,
+    reminders: Option<bool>,
+    marketing: Option<bool>,
+}
+
+impl Readable for ContactPreferencesRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let order: Option<Vec<ContactChannel>> = fields.list("order", 3, fields::choice);
+        let named = order.as_deref().unwrap_or_default();
+        if (1..named.len()).any(|at| named[..at].contains(&named[at])) {
+            fields.fault("order", "repeated", "name each once");
+        }
+        let service = fields.optional("service", fields::boolean);
+        let reminders = fields.optional("reminders", fields::boolean);
+        let marketing = fields.optional("marketing", fields::boolean);
+        Some(Self { order, service, reminders, marketing })
+    }
+}
+
+#[derive(Clone, Debug, Object)]
+pub struct PreferencesRequest {
+    language: Option<String>,
+    time_zone: Option<String>,
+    channels: Option<ContactPreferencesRequest>,
+}
+
+impl Readable for PreferencesRequest {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let language = fields.optional("language", fields::language);
+        let time_zone = fields.optional("time_zone", fields::time_zone);
+        let channels = fields.optional_object("channels");
+        Some(Self { language, time_zone, channels })
+    }
+}
+
+#[OpenApi]
+impl PreferencesApi {
+    /// How I want to be reached
+    #[oai(path = "/users/me/preferences", method = "get", operation_id = "getOwnPreferences")]
+    async fn get(
+        &self,
+        who: May<OwnAccount>,
+        clinic: Here,
+    ) -> Result<Stored<PreferencesView>, Problem> {
+        let mut conn = clinic.read().await?;
+        let row = preferences(&mut conn, who.account).await?.ok_or_else(Problem::not_found)?;
+        drop(conn);
+        who.saw(Seen::one("account", who.account)).await?;
+        Ok(row.into())
+    }
+
+    /// Say how I want to be reached
+    ///
+    /// What is left out takes its default. The tag is the account's; a patient's language is the record's too.
+    #[oai(path = "/users/me/preferences", method = "put", operation_id = "replaceOwnPreferences")]
+    async fn replace(
+        &self,
+        who: May<OwnAccount>,
+        clinic: Here,
+        if_match: IfMatch,
+        body: Input<PreferencesRequest>,
+    ) -> Result<Stored<PreferencesView>, Problem> {
+        let mut tx = clinic.begin(who.actor()).await?;
+        let before = accounts::lock(&mut tx, who.account).await?.ok_or_else(Problem::not_found)?;
+        body.accept()?;
+        if_match.require(ETag(before.version))?;
+        let new = body.read()?;
+        put_preferences(&mut tx, who.account, &new).await?;
+        set_language(&mut tx, who.account, new.language.as_deref()).await?;
+        let act = Act::new("account.preferences_changed", "account", who.account);
+        let act = match who.patient {
+            Some(patient) => act.about(patient),
+            None => act,
+        };
+        audit::record(&mut tx, act).await?;
+        let row = preferences(&mut tx, who.account).await?.ok_or_else(Problem::not_found)?;
+        tx.commit().await?;
+        Ok(row.into())
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct PreferencesRow {
+    language: Option<String>,
+    time_zone: Option<String>,
+    channel_order: Vec<String>,
+    wants_service: bool,
+    wants_reminders: bool,
+    wants_marketing: bool,
+    version: i64,
+}
+
+impl From<PreferencesRow> for Stored<PreferencesView> {
+    fn from(row: PreferencesRow) -> Self {
+        let channels = ContactPreferences {
+            order: row.channel_order,
+            service: row.wants_service,
+            reminders: row.wants_reminders,
+            marketing: row.wants_marketing,
+        };
+        let view = PreferencesView { language: row.language, time_zone: row.time_zone, channels };
+        Stored { view, etag: ETag(row.version) }
+    }
+}
+
+/// An account's preferences; the defaults, where nothing was said.
+async fn preferences(conn: &mut Conn, id: AccountId) -> sqlx::Result<Option<PreferencesRow>> {
+    sqlx::query_as(
+        "select u.language, p.time_zone, coalesce(p.channel_order, '{}') as channel_order,
+                coalesce(p.wants_service, true) as wants_service,
+                coalesce(p.wants_reminders, true) as wants_reminders,
+                coalesce(p.wants_marketing, false) as wants_marketing, u.version
+         from users u left join preferences p on p.user_id = u.id
+         where u.id = $1 and u.deleted_at is null",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await
+}
+
+async fn put_preferences(tx: &mut Tx, id: AccountId, new: &PreferencesRequest) -> sqlx::Result<()> {
+    let channels = new.channels.as_ref();
+    let order = channels.and_then(|channels| channels.order.as_deref()).unwrap_or_default();
+    let order: Vec<&str> = order.iter().map(|channel| channel.as_str()).collect();
+    sqlx::query(
+        "insert into preferences (user_id, time_zone, channel_order, wants_service, wants_reminders, wants_marketing)
+         values ($1, $2, $3, $4, $5, $6)
+         on conflict (user_id) do update set
+           time_zone = excluded.time_zone, channel_order = excluded.channel_order,
+           wants_service = excluded.wants_service, wants_reminders = excluded.wants_reminders,
+           wants_marketing = excluded.wants_marketing",
+    )
+    .bind(id)
+    .bind(&new.time_zone)
+    .bind(order)
+    .bind(channels.and_then(|channels| channels.service).unwrap_or(true))
+    .bind(channels.and_then(|channels| channels.reminders).unwrap_or(true))
+    .bind(channels.and_then(|channels| channels.marketing).unwrap_or(false))
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// Of the account, and of the patient whose it is: the desk reads it there.
+async fn set_language(tx: &mut Tx, id: AccountId, language: Option<&str>) -> sqlx::Result<()> {
+    sqlx::query(
+        "with patient as (
+           update patients set language = $2, version = version + 1, updated_at = now()
+           where user_id = $1 and deleted_at is null and language is distinct from $2)
+         update users set language = $2, version = version + 1, updated_at = now() where id = $1",
+    )
+    .bind(id)
+    .bind(language)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
