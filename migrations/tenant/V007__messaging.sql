@@ -26,6 +26,9 @@ create table messaging_settings (
   only_row         boolean primary key default true check (only_row),
   providers_cipher bytea,
   policies         jsonb       not null default '{}',
+  -- What its provider asks for a segment of a text message: shown beside a template, and null where nobody said.
+  segment_price    bigint      check (segment_price >= 0),
+  segment_currency text        check (segment_currency ~ '^[A-Z]{3}$'),
   version          bigint      not null default 1,
   updated_at       timestamptz not null default now()
 );

@@ -178,7 +178,7 @@ impl AccountsApi {
     #[oai(path = "/clinic-admins/:id", method = "get", operation_id = "getClinicOwner")]
     async fn get(
         &self,
-        _who: May<ManagePlatform>,
+        who: May<ManagePlatform>,
         caller: OnPlatform,
         id: Path<AccountId>,
     ) -> Result<Stored<OwnerView>, Problem> {
@@ -191,6 +191,8 @@ impl AccountsApi {
         .fetch_optional(&mut conn)
         .await?;
         let owner = owner.ok_or_else(Problem::not_found)?;
+        drop(conn);
+        who.saw(Seen::one("account", owner.id)).await?;
         Ok(Stored { etag: ETag(owner.version), view: owner })
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::audit::{self, Act};
+use crate::audit::{self, Act, Seen};
 use crate::auth::May;
 use crate::auth::may::{ReadPatients, WritePatients};
 use crate::db::Tx;
@@ -85,13 +85,16 @@ impl ConsentsApi {
     ) -> Result<Payload<Listing<ConsentView>>, Problem> {
         let mut conn = clinic.read().await?;
         require(&mut conn, who.only_patient()?, id.0).await?;
-        let consents = sqlx::query_as(
+        let consents: Vec<ConsentView> = sqlx::query_as(
             "select id, kind, channel, granted, text_version, source, at from consents
              where patient_id = $1 order by at desc, id desc limit 1000",
         )
         .bind(id.0)
         .fetch_all(&mut conn)
         .await?;
+        drop(conn);
+        let seen = Seen::list("consent", &consents, |consent| consent.id);
+        who.saw(seen.about(id.0)).await?;
         Ok(Payload(Listing::whole(consents)))
     }
 

@@ -5,7 +5,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 
 use super::store;
-use crate::audit::{self, Act};
+use crate::audit::{self, Act, Seen};
 use crate::auth::May;
 use crate::auth::may::ManageMessaging;
 use crate::error::Problem;
@@ -138,7 +138,7 @@ impl MessagesApi {
     #[oai(path = "/messages", method = "get", operation_id = "listMessages")]
     async fn list(
         &self,
-        _who: May<ManageMessaging>,
+        who: May<ManageMessaging>,
         clinic: Here,
         query: Query<ListMessages>,
     ) -> Result<Payload<Listing<MessageView>>, Problem> {
@@ -148,7 +148,9 @@ impl MessagesApi {
         let mut conn = clinic.read().await?;
         let (patient, status, channel) = (query.patient_id, query.status, query.channel);
         let rows = store::list(&mut conn, patient, status, channel, after, page.fetch()).await?;
-        Ok(Payload(page.of(rows, |message| message.id)))
+        let listing = page.of(rows, |message| message.id);
+        who.saw(Seen::list("message", &listing.items, |message| message.id.0)).await?;
+        Ok(Payload(listing))
     }
 
     /// Try a message again

@@ -71,7 +71,8 @@ impl MessagingSettingsApi {
         })?;
         let new = providers(&asked, &kept, allowed, &mut |_, _, _| {});
         let policies = asked.policies.map(|policies| policies.own()).unwrap_or_default();
-        let row = store::put(&mut tx, &clinic.keys, &new, &policies).await?;
+        let price = asked.sms_segment_price.as_ref();
+        let row = store::put(&mut tx, &clinic.keys, &new, &policies, price).await?;
         let act = Act::new("messaging.configured", "messaging_settings", clinic.id)
             .details(json!({ "changed": changed(&kept, &new), "policies": policies.keys().collect::<Vec<_>>() }));
         audit::record(&mut tx, act).await?;
@@ -272,6 +273,7 @@ fn view(row: &SettingsRow, providers: &Providers, clinic: &Clinic) -> SettingsVi
             reply_to: email.reply_to.clone(),
         }),
         policies: PoliciesView::of(&row.policies),
+        sms_segment_price: row.segment_price(),
         state: StateView {
             whatsapp: whatsapp.map_or_else(off, |whatsapp| ProviderState {
                 configured: true,

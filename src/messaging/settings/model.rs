@@ -11,6 +11,7 @@ use crate::http::fields::{self, Fields, Readable};
 use crate::messaging::channels::Channel;
 use crate::messaging::channels::sms::gateway::Description;
 use crate::messaging::policy::{Class, Mode, Quiet, Rule};
+use crate::money::Money;
 use crate::time::shown;
 
 /// A clinic's accounts, as they lie sealed. It has no `Debug`.
@@ -65,7 +66,7 @@ pub struct Policy {
     pub mode: Mode,
     /// In this order.
     pub channels: Vec<Channel>,
-    /// How long a channel may take until its provider has the message; then the next one's turn comes.
+    /// How long a channel may take until its provider has the message (30 unless given); then the next one's turn comes.
     pub accept_seconds: u32,
     /// How long after that until it has arrived; null: that it was taken is enough.
     pub deliver_seconds: Option<u32>,
@@ -216,6 +217,8 @@ pub struct SettingsView {
     pub sms: Option<SmsFields>,
     pub email: Option<EmailFields>,
     pub policies: PoliciesView,
+    /// What the provider asks for one segment of a text message.
+    pub sms_segment_price: Option<Money>,
     pub state: StateView,
     #[serde(with = "shown")]
     pub updated_at: DateTime<Utc>,
@@ -228,6 +231,8 @@ pub struct SettingsRequest {
     pub sms: Option<SmsFields>,
     pub email: Option<EmailFields>,
     pub policies: Option<PoliciesRequest>,
+    /// What the provider asks for one segment of a text message: shown beside the texts.
+    pub sms_segment_price: Option<Money>,
 }
 
 /// Classes that are left out take the product's policy.
@@ -263,6 +268,8 @@ impl PoliciesRequest {
 }
 
 const SECRET: usize = 2000;
+/// The patience of a policy that says nothing of it.
+const ACCEPT_SECONDS: u32 = 30;
 
 impl Readable for SettingsRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
@@ -271,6 +278,7 @@ impl Readable for SettingsRequest {
             sms: fields.optional_object("sms"),
             email: fields.optional_object("email"),
             policies: fields.optional_object("policies"),
+            sms_segment_price: fields.optional_object("sms_segment_price"),
         })
     }
 }
@@ -340,7 +348,7 @@ impl Readable for Policy {
         if !names_channels {
             fields.fault("channels", "required", "this field is required");
         }
-        let accept_seconds = fields.required("accept_seconds", fields::integer(1, 86_400));
+        let accept_seconds = fields.optional("accept_seconds", fields::integer(1, 86_400));
         let deliver_seconds = fields.optional("deliver_seconds", fields::integer(1, 86_400));
         let quiet_from = fields.optional("quiet_from", fields::time_of_day);
         let quiet_to = fields.optional("quiet_to", fields::time_of_day);
@@ -365,7 +373,7 @@ impl Readable for Policy {
             enabled,
             mode,
             channels,
-            accept_seconds: accept_seconds? as u32,
+            accept_seconds: accept_seconds.map_or(ACCEPT_SECONDS, |seconds| seconds as u32),
             deliver_seconds: deliver_seconds.map(|seconds| seconds as u32),
             quiet_from: quiet_from.map(shown),
             quiet_to: quiet_to.map(shown),

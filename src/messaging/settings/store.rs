@@ -7,6 +7,7 @@ use sqlx::types::Json;
 use super::model::{Policies, Providers};
 use crate::crypto::{ClinicKeys, Unreadable};
 use crate::db::Tx;
+use crate::money::Money;
 use crate::tenancy::pools::Conn;
 
 const PLACE: &str = "messaging_settings.providers";
@@ -16,11 +17,18 @@ const PLACE: &str = "messaging_settings.providers";
 pub struct SettingsRow {
     providers_cipher: Option<Vec<u8>>,
     pub policies: Json<Policies>,
+    segment_price: Option<i64>,
+    segment_currency: Option<String>,
     pub version: i64,
     pub updated_at: DateTime<Utc>,
 }
 
 impl SettingsRow {
+    pub fn segment_price(&self) -> Option<Money> {
+        let price = self.segment_price.zip(self.segment_currency.clone());
+        price.map(|(amount_minor, currency)| Money { currency, amount_minor })
+    }
+
     /// # Errors
     /// When they do not open under this clinic's key.
     pub fn providers(&self, keys: &ClinicKeys) -> Result<Providers, Unreadable> {
@@ -31,15 +39,19 @@ impl SettingsRow {
 }
 
 pub async fn read(conn: &mut Conn) -> sqlx::Result<SettingsRow> {
-    sqlx::query_as("select providers_cipher, policies, version, updated_at from messaging_settings")
-        .fetch_one(conn)
-        .await
+    sqlx::query_as(
+        "select providers_cipher, policies, segment_price, segment_currency, version, updated_at
+         from messaging_settings",
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// As [`read`], and nobody else changes them until this transaction ends.
 pub async fn lock(tx: &mut Tx) -> sqlx::Result<SettingsRow> {
     sqlx::query_as(
-        "select providers_cipher, policies, version, updated_at from messaging_settings for update",
+        "select providers_cipher, policies, segment_price, segment_currency, version, updated_at
+         from messaging_settings for update",
     )
     .fetch_one(&mut **tx)
     .await
@@ -70,15 +82,19 @@ pub async fn put(
     keys: &ClinicKeys,
     providers: &Providers,
     policies: &Policies,
+    segment_price: Option<&Money>,
 ) -> sqlx::Result<SettingsRow> {
     let plain = serde_json::to_vec(providers).expect("plain fields always serialise");
     sqlx::query_as(
         "update messaging_settings set
-           providers_cipher = $1, policies = $2, version = version + 1, updated_at = now()
-         returning providers_cipher, policies, version, updated_at",
+           providers_cipher = $1, policies = $2, segment_price = $3, segment_currency = $4,
+           version = version + 1, updated_at = now()
+         returning providers_cipher, policies, segment_price, segment_currency, version, updated_at",
     )
     .bind(keys.fields.seal(PLACE, &plain))
     .bind(Json(policies))
+    .bind(segment_price.map(|price| price.amount_minor))
+    .bind(segment_price.map(|price| price.currency.as_str()))
     .fetch_one(&mut **tx)
     .await
 }

@@ -140,10 +140,10 @@ pub async fn specialties(conn: &mut Conn) -> sqlx::Result<Vec<String>> {
 
 /// What the clinic pays for a segment, where it has said so.
 pub async fn segment_price(conn: &mut Conn) -> sqlx::Result<Option<Money>> {
-    let price: Option<Json<Money>> = sqlx::query_scalar(
-        "select nullif(policies->'sms_segment_price', 'null') from messaging_settings",
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(price.map(|price| price.0))
+    let price: (Option<i64>, Option<String>) =
+        sqlx::query_as("select segment_price, segment_currency from messaging_settings")
+            .fetch_one(conn)
+            .await?;
+    let price = price.0.zip(price.1);
+    Ok(price.map(|(amount_minor, currency)| Money { currency, amount_minor }))
 }

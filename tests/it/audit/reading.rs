@@ -22,6 +22,7 @@ const IMPERSONAL: &[&str] = &[
     "listTemplates",
     "getTemplate",
     "getSignInSettings",
+    "getMessagingSettings",
 ];
 
 /// What is asked for, by the path's parameters, and the action of its row.
@@ -77,6 +78,7 @@ async fn every_get_that_shows_personal_data_leaves_its_row() {
     admin.send(picture).await.expect(200);
     let ids = [
         ("/patients/{id}", format!("/patients/{}", clinic.patients[0])),
+        ("/patients/{id}/consents", format!("/patients/{}/consents", clinic.patients[0])),
         ("/appointments/{id}", format!("/appointments/{visit}")),
         ("/users/{id}/avatar", avatar),
         ("/users/{id}", format!("/users/{}", clinic.account(Role::Receptionist))),
@@ -90,7 +92,10 @@ async fn every_get_that_shows_personal_data_leaves_its_row() {
     })
     .await;
     let superior = platform.super_admin().await;
-    walk(&nadi::app::platform_description(), &[], &superior, async |request_id| {
+    let owner = serde_json::json!({ "full_name": "Owner", "email": "owner@x.example" });
+    let owner = superior.post("/clinic-admins", &owner).await.expect(201).id();
+    let ids = [("/clinic-admins/{id}", format!("/clinic-admins/{owner}"))];
+    walk(&nadi::app::platform_description(), &ids, &superior, async |request_id| {
         is_noted(&mut platform.server.superuser(&platform.database).await, request_id).await
     })
     .await;

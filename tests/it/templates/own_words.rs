@@ -253,10 +253,8 @@ async fn a_preview_shows_what_it_would_be_and_what_it_would_cost() {
     );
     assert_eq!(standing.body["warnings"][0]["code"], "not_registered");
 
-    sqlx::query("update messaging_settings set policies = '{\"sms_segment_price\": {\"currency\": \"INR\", \"amount_minor\": 25}}'")
-        .execute(&mut clinic.connection().await)
-        .await
-        .unwrap();
+    let price = json!({ "sms_segment_price": { "currency": "INR", "amount_minor": 25 } });
+    admin.put("/settings/messaging", "*", &price).await.expect(200);
     let hindi = format!("{{code}} आपका कोड है। {}", "क".repeat(150));
     let unsaved = preview(CODE, json!({ "body": hindi })).await.expect(200);
     let sms = &unsaved.body["sms"];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nadi::messaging::inbox::Item;
 use serde_json::json;
 
-use crate::support::{TestClinic, TestPlatform};
+use crate::support::{Caller, TestClinic, TestPlatform};
 
 const TEN: &str = "2099-01-05T04:30:00Z";
 
@@ -23,10 +23,18 @@ async fn told(platform: &TestPlatform, to: &str, says: &str) -> Item {
     }
 }
 
+/// From now on this clinic writes letters.
+async fn by_email(admin: &Caller) {
+    let email = json!({ "channels": ["email"] });
+    let policies = json!({ "policies": { "appointment": email, "reminder": email } });
+    admin.put("/settings/messaging", "*", &policies).await.expect(200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_patient_is_told_in_the_patients_language_and_the_clinics_words() {
     let (platform, clinic) = TestClinic::new().await;
     let (desk, admin) = (clinic.desk().await, clinic.admin().await);
+    by_email(&admin).await;
     sqlx::query("update patients set language = 'ml' where id = $1")
         .bind(clinic.patients[0])
         .execute(&mut clinic.connection().await)
@@ -61,6 +69,7 @@ async fn a_patient_is_told_in_the_patients_language_and_the_clinics_words() {
 async fn a_reminder_is_for_a_visit_that_is_still_to_come() {
     let (platform, clinic) = TestClinic::new().await;
     let desk = clinic.desk().await;
+    by_email(&clinic.admin().await).await;
     let remind = async |visit: &str, purpose: &str| {
         sqlx::query(
             "insert into outbox (id, purpose, dedupe_key, subject_id, patient_id, due_at, expires_at)
