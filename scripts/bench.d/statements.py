@@ -31,7 +31,7 @@ def recorded(cluster, database, request, marker):
     for entry in log.read_text()[start:].split(MARK):
         found = re.match(rf"{database} (\d+) LOG:  (?:statement|execute [^:]*): (.*)", entry, re.S)
         if found:
-            by_connection.setdefault(found.group(1), []).append(" ".join(found.group(2).split()))
+            by_connection.setdefault(found.group(1), []).append(" ".join(re.sub(r"--[^\n]*", "", found.group(2)).split()))
     for statements in by_connection.values():
         at = next((n for n, sql in enumerate(statements) if marker in sql), None)
         if at is None:
@@ -91,7 +91,7 @@ def booking(statements):
     at, until = "to_timestamp(:at)", "to_timestamp(:at + 900)"
     widest = "to_timestamp(:at + 28800)"
     visit = "lpad(to_hex(cast(:n as bigint)), 32, '0')::uuid"
-    diaries = bind(diaries, [":doctor", at, widest, "null", ":patient"])
+    diaries = bind(diaries, [":doctor", at, widest, "null", ":patient", ":location"])
     insert = bind(insert, [
         visit, ":patient", ":doctor", ":location", "'in_person'", at, until, "''", "''", "null", ":account",
         "array[:doctor, :patient]", "array[0, 0]", "'bench'", "'clinic_admin'", ":account", "'127.0.0.1'", visit,
