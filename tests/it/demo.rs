@@ -188,7 +188,7 @@ async fn a_newcomer_books_and_all_is_still_there_after_a_kill() {
     let desk = somebody(&demo, &process, "shanti", "receptionist").await;
     desk.get(&path).await.expect(404);
     let messages = reqwest::get(format!("{}.json", text(&demo["inbox_url"]))).await.unwrap();
-    assert!(!messages.text().await.unwrap().contains(&email));
+    assert!(!messages.text().await.unwrap().contains(email));
     process.signal(Signal::SIGTERM);
     assert_eq!(process.ended().await.code(), Some(0), "{}", process.log());
 }
