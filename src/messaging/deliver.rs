@@ -206,31 +206,19 @@ impl<'a> Handing<'a> {
                 && self.at.post.provider(&setup, channel).is_some()
         };
         let chosen = policy::choose(self.class, &rule, &asked, &person, may);
-        let mut channels = match chosen {
-            Ok(channels) => channels,
-            Err(why) => return Err(self.needless(why)),
-        };
-        // Money: each SMS with a code is counted against the day's budget.
-        if self.class == Class::Code
-            && channels.contains(&Channel::Sms)
-            && self.may_come_to(Channel::Sms, &rule, &channels)
-            && !take_sms(clinic, &mut conn, self.row).await.map_err(db)?
-        {
-            channels.retain(|channel| *channel != Channel::Sms);
-            if channels.is_empty() {
-                return Err(self.needless("today's budget of SMS with codes is spent"));
-            }
-        }
+        let channels = chosen.map_err(|why| self.needless(why))?;
         Ok(Prepared { facts, setup, rule, channels })
     }
 
-    /// Whether this delivery may call by a channel: those before it may fail at once.
-    fn may_come_to(&self, channel: Channel, rule: &Rule, channels: &[Channel]) -> bool {
-        let over = |one: &Channel| {
-            self.progress.gave_up.contains(one) || self.progress.accepted.contains(one)
-        };
-        let first = channels.iter().find(|one| !over(one) && !self.progress.passed.contains(one));
-        !over(&channel) && (rule.mode == Mode::Parallel || first == Some(&channel))
+    /// Money: each SMS with a code is counted against the day's budget, right before its call.
+    async fn may_pay_for(&self, channels: &[Channel]) -> Result<bool, Delivery> {
+        if self.class != Class::Code || !channels.contains(&Channel::Sms) {
+            return Ok(true);
+        }
+        let trouble = |error: String| again(self.class, self.row.attempts, error);
+        let mut conn = self.clinic.read().await.map_err(|problem| trouble(problem.to_string()))?;
+        let taken = take_sms(self.clinic, &mut conn, self.row).await;
+        taken.map_err(|error| trouble(error.to_string()))
     }
 
     fn needless(&self, why: &str) -> Delivery {
@@ -310,6 +298,17 @@ impl<'a> Handing<'a> {
                 Step::Enough => return self.sent(),
                 Step::Nothing => return Delivery::Failed { error: self.last_words() },
             };
+            match self.may_pay_for(&channels).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.progress.gave_up.push(Channel::Sms);
+                    if prepared.channels.iter().all(|one| self.progress.gave_up.contains(one)) {
+                        return self.needless("today's budget of SMS with codes is spent");
+                    }
+                    continue;
+                }
+                Err(delivery) => return delivery,
+            }
             // A new channel has all of its time; one that goes on has what is left.
             if !first || channels.iter().all(|c| self.row.channel.as_deref() != Some(c.as_str())) {
                 turn_began = tokio::time::Instant::now();
