@@ -189,8 +189,7 @@ async fn sweep(core: &Core, json: bool) -> anyhow::Result<()> {
 impl Change {
     async fn run(self, core: &Core, to: ClinicStatus) -> anyhow::Result<()> {
         let realm = &core.central.realm;
-        let set =
-            platform::set_status(realm, &core.notices, &self.slug, to, Actor::platform(), None);
+        let set = platform::set_status(realm, &core.notices, &self.slug, to, Actor::platform());
         let clinic = set.await.with_context(|| self.slug.clone())?;
         if self.json {
             return output::json(&clinic);

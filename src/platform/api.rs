@@ -236,7 +236,7 @@ async fn become_status(
     if let Some(response) = done_before(desk, who, key, nothing).await? {
         return Ok(Replayable::Replayed(response));
     }
-    let clinic = set_status(&desk.platform, &desk.notices, slug, to, who.actor(), None).await?;
+    let clinic = set_status(&desk.platform, &desk.notices, slug, to, who.actor()).await?;
     // Kept after the change, not with it: asked for again after a crash in between, a status becomes what it is already.
     let mut tx = desk.platform.begin(who.actor()).await?;
     match key.begin(&mut tx, who.account, nothing).await? {

@@ -1,13 +1,11 @@
 //! Suspending, resuming, archiving: effective on every instance within a second.
 
-use poem::http::StatusCode;
 use serde_json::json;
 
 use super::model::{ClinicStatus, ClinicView};
 use super::store;
 use crate::audit::{self, Act, Actor};
 use crate::error::Problem;
-use crate::ids::AccountId;
 use crate::tenancy::notices::{Notice, Notices};
 use crate::tenancy::{Realm, wakeups};
 
@@ -15,8 +13,6 @@ use crate::tenancy::{Realm, wakeups};
 pub enum StatusError {
     #[error("no clinic of this name")]
     NotFound,
-    #[error("the platform suspended this clinic, and lifts it")]
-    NotYours,
     #[error("a clinic that is {} cannot become {}", .from.as_str(), .to.as_str())]
     IllegalTransition { from: ClinicStatus, to: ClinicStatus },
     #[error("the registry cannot be reached: {}", .0.detail)]
@@ -32,24 +28,14 @@ pub async fn set_status(
     slug: &str,
     to: ClinicStatus,
     by: Actor,
-    only_owner: Option<AccountId>,
 ) -> Result<ClinicView, StatusError> {
     let mut tx = platform.begin(by).await.map_err(StatusError::Problem)?;
     let clinic = store::lock(&mut tx, slug).await?;
-    let clinic = clinic
-        .filter(|clinic| only_owner.is_none_or(|owner| clinic.owner_id == Some(owner)))
-        .ok_or(StatusError::NotFound)?;
-    let suspended = clinic.status == ClinicStatus::Suspended;
-    let by_its_owner = suspended && store::suspended_by_owner(&mut tx, clinic.id).await?;
-    // The platform may put its own word over the owner's: from then on it alone lifts the suspension.
-    let takes_over = suspended && to == clinic.status && by_its_owner && only_owner.is_none();
-    if clinic.status == to && !takes_over {
+    let clinic = clinic.ok_or(StatusError::NotFound)?;
+    if clinic.status == to {
         return Ok(clinic);
     }
-    if suspended && only_owner.is_some() && !by_its_owner {
-        return Err(StatusError::NotYours);
-    }
-    if !takes_over && !clinic.status.may_become(to) {
+    if !clinic.status.may_become(to) {
         return Err(StatusError::IllegalTransition { from: clinic.status, to });
     }
     let changed = store::set_status(&mut tx, clinic.id, to).await?;
@@ -75,7 +61,6 @@ impl From<StatusError> for Problem {
         let detail = error.to_string();
         match error {
             StatusError::NotFound => Problem::not_found(),
-            StatusError::NotYours => Problem::new(StatusCode::FORBIDDEN, "forbidden", detail),
             StatusError::IllegalTransition { from, to } => {
                 Problem::conflict("illegal-transition", detail)
                     .with("from", from.as_str())

@@ -3,7 +3,6 @@
 use uuid::Uuid;
 
 use super::model::{ClinicChange, ClinicStatus, ClinicView};
-use crate::auth::Role;
 use crate::db::Tx;
 use crate::ids::{AccountId, ClinicId};
 use crate::tenancy::pools::Conn;
@@ -74,18 +73,6 @@ pub async fn lock(tx: &mut Tx, slug: &str) -> sqlx::Result<Option<ClinicView>> {
     .bind(slug)
     .fetch_optional(&mut **tx)
     .await
-}
-
-/// Who suspended a clinic last is on record: its owner, or the platform?
-pub async fn suspended_by_owner(tx: &mut Tx, id: ClinicId) -> sqlx::Result<bool> {
-    let role: Option<String> = sqlx::query_scalar(
-        "select role from audit_log where about_id = $1 and action = 'clinic.suspended' order by id desc limit 1",
-    )
-    .bind(id)
-    .fetch_optional(&mut **tx)
-    .await?
-    .flatten();
-    Ok(role.as_deref() == Some(Role::ClinicOwner.as_str()))
 }
 
 pub async fn set_status(

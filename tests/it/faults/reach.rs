@@ -69,7 +69,7 @@ async fn at_work() -> (Scene, Process, Caller) {
 async fn become_status(scene: &Scene, status: ClinicStatus) {
     let core = &scene.platform.core;
     let slug = &scene.clinic.slug;
-    set_status(scene.platform.realm(), &core.notices, slug, status, Actor::platform(), None)
+    set_status(scene.platform.realm(), &core.notices, slug, status, Actor::platform())
         .await
         .unwrap();
 }

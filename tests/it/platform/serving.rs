@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{SOON, close, new_clinic, reopen, run, until};
-use crate::support::{Caller, TestClinic, TestPlatform};
+use crate::support::{TestClinic, TestPlatform};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_sees_his_own_clinics_alone() {
@@ -94,33 +94,6 @@ async fn a_suspension_holds_on_every_instance_within_a_second() {
             .await
             .unwrap();
     assert_eq!(acts, ["clinic.created", "clinic.suspended", "clinic.resumed", "clinic.archived"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_owner_lifts_no_suspension_but_his_own() {
-    let platform = TestPlatform::new().await;
-    let admin = platform.super_admin().await;
-    let owner = platform.platform_account(Role::ClinicOwner).await;
-    owner.post("/clinics", &new_clinic("shanti")).await.expect(201);
-    let step = async |who: &Caller, step: &str| {
-        who.post(&format!("/clinics/shanti/{step}"), &Value::Null).await
-    };
-
-    step(&owner, "suspend").await.expect(200);
-    step(&owner, "resume").await.expect(200);
-
-    step(&admin, "suspend").await.expect(200);
-    step(&owner, "suspend").await.expect(200); // it is: his word adds nothing
-    for lift in ["resume", "archive"] {
-        assert_eq!(step(&owner, lift).await.expect(403).problem(), "forbidden");
-    }
-    step(&admin, "resume").await.expect(200);
-
-    step(&owner, "suspend").await.expect(200);
-    step(&admin, "suspend").await.expect(200); // now it is the platform's
-    step(&owner, "resume").await.expect(403);
-    step(&admin, "resume").await.expect(200);
-    step(&owner, "archive").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
