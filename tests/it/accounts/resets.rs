@@ -143,6 +143,7 @@ async fn took(caller: &Caller, from: usize, identifier: &str) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "compares times: on a quiet machine alone"]
 async fn known_and_unknown_take_the_same_time() {
     let platform = behind_a_proxy().await;
     let clinic = platform.clinic("shanti").await;
