@@ -196,6 +196,7 @@ impl<'a> Handing<'a> {
             consents: &self.row.consents,
             unreachable: &unreachable,
             addresses: &addresses,
+            order: &named(&self.row.channel_order),
         };
         let asked = match facts.channels.is_empty() {
             true => named(&self.row.channels),
