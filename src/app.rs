@@ -31,6 +31,8 @@ use crate::error::Problem;
 use crate::http::edge::{Edge, Rooms};
 use crate::http::openapi::{self, Operations};
 use crate::http::site;
+use crate::live::Live;
+use crate::live::api::LiveApi;
 use crate::locations::api::LocationsApi;
 use crate::messaging::channels::guard::AllowList;
 use crate::messaging::channels::http::{Http, Limits};
@@ -146,6 +148,7 @@ pub struct App {
     reads: Arc<Reads>,
     post: Arc<Post>,
     retention: Arc<Retention>,
+    live: Arc<Live>,
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -166,6 +169,7 @@ type ClinicApis = (
     DoctorsApi,
     PatientsApi,
     AppointmentsApi,
+    LiveApi,
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -181,6 +185,7 @@ fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         DoctorsApi,
         PatientsApi,
         AppointmentsApi,
+        LiveApi,
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -246,7 +251,7 @@ impl App {
             core.central.clone(),
             settings.clone(),
             core.clock.clone(),
-            core.freshness.clone(),
+            core.notices.clone(),
             hinter.clone(),
             fast_path.clone(),
             Idle::default(),
@@ -261,6 +266,7 @@ impl App {
             setups: setups.clone(),
             inbound: inbound.clone(),
         };
+        let live = Live::new(directory.clone(), core.freshness.clone());
         let stop_sending = CancellationToken::new();
         let worker = Worker::new(
             deliverer,
@@ -281,7 +287,7 @@ impl App {
             clinic_rooms: rooms(
                 webhooks::routes(Route::new(), &inbound),
                 clinic_description(),
-                clinic_service().into_endpoint().data(setups).data(books),
+                clinic_service().into_endpoint().data(setups).data(books).data(live.clone()),
             ),
             platform_rooms: rooms(
                 Route::new(),
@@ -297,7 +303,18 @@ impl App {
             health: health(&core),
             only_clinic: mode.only_clinic,
         };
-        Ok(Self { core, edge, directory, hinter, worker, stop_sending, reads, retention, post })
+        Ok(Self {
+            core,
+            edge,
+            directory,
+            hinter,
+            worker,
+            stop_sending,
+            reads,
+            post,
+            retention,
+            live,
+        })
     }
 
     /// Serves until told to stop; then lets what runs finish, up to `drain`.
@@ -310,8 +327,23 @@ impl App {
         stop: CancellationToken,
         drain: Duration,
     ) -> anyhow::Result<()> {
-        let Self { core, edge, directory, hinter, worker, stop_sending, reads, retention, post } =
-            self;
+        let Self {
+            core,
+            edge,
+            directory,
+            hinter,
+            worker,
+            stop_sending,
+            reads,
+            post,
+            retention,
+            live,
+        } = self;
+        // Streams first: they would last longer than any stop may.
+        let stopped = async move {
+            stop.cancelled().await;
+            live.stop();
+        };
         listener.set_nonblocking(true)?;
         let acceptor = TcpAcceptor::from_std(listener)?;
         // Background work goes on until the last request has been answered.
@@ -333,7 +365,7 @@ impl App {
             tokio::spawn(keep_the_platform(core.central.clone(), retention, background.clone()));
         let served = Server::new_with_acceptor(acceptor)
             .idle_timeout(Duration::from_secs(75))
-            .run_with_graceful_shutdown(edge, stop.cancelled_owned(), Some(drain))
+            .run_with_graceful_shutdown(edge, stopped, Some(drain))
             .await;
         stop_sending.cancel();
         sending.await.context("the worker")?; // it has its own limits, and leaves no hint owed

@@ -7,7 +7,7 @@ use super::book::{BookError, Booker, decide};
 use super::cancel::promote;
 use super::model::{AppointmentRequest, AppointmentView, Event, Status};
 use super::store;
-use super::tell::tell;
+use super::tell::{show, tell};
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::outbox;
@@ -53,6 +53,7 @@ pub async fn reschedule(
     };
     if stays {
         (view.updated_at, view.version) = store::describe(tx, &view).await?;
+        show(tx, "appointment.changed", &view, &[]).await?;
         record(tx, &view, "appointment.changed").await?;
         return Ok(view);
     }
@@ -70,6 +71,8 @@ pub async fn reschedule(
     view.overbooked = decided.overbook_reason.is_some();
     // A patient who had confirmed the old time has not confirmed the new one.
     view.status = Status::Booked;
+    let also = decided.seats.map(|(subject, _)| subject);
+    show(tx, "appointment.moved", &view, &also).await?;
     store::release(tx, standing.id).await?;
     if store::claim(tx, standing.id, decided.span, &decided.seats).await?
         < decided.seats.len() as u64
