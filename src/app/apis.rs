@@ -12,6 +12,7 @@ use crate::auth::second_factor::api::SecondFactorApi;
 use crate::auth::second_factor::settings::SignInSettingsApi;
 use crate::doctors::api::DoctorsApi;
 use crate::http::openapi;
+use crate::live::api::LiveApi;
 use crate::locations::api::LocationsApi;
 use crate::messaging::consents::api::ConsentsApi;
 use crate::messaging::sent::api::MessagesApi;
@@ -46,6 +47,7 @@ pub(super) type ClinicApis = (
     DoctorsApi,
     PatientsApi,
     AppointmentsApi,
+    LiveApi,
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -61,6 +63,7 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         DoctorsApi,
         PatientsApi,
         AppointmentsApi,
+        LiveApi,
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),

@@ -7,7 +7,7 @@ use super::diary;
 use super::model::{AppointmentView, Event, Status};
 use super::seats::seat_for;
 use super::store;
-use super::tell::tell;
+use super::tell::{show, tell};
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::doctors::hours::Span;
@@ -39,6 +39,7 @@ pub async fn cancel(
         version,
         ..standing.clone()
     };
+    show(tx, "appointment.cancelled", &cancelled, &[]).await?;
     store::release(tx, standing.id).await?;
     promote(tx, standing.doctor_id, standing.span()).await?;
     let act = Act::new("appointment.cancelled", "appointment", standing.id)

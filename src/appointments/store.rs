@@ -254,6 +254,7 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     let view = new.view;
     let actor: Actor = tx.actor().clone();
     tx.note_audit();
+    tx.note_news();
     let Columns { subjects, seats, froms, tos } = Columns::of(new.claims);
     sqlx::query_as(
         "with visit as (
@@ -272,6 +273,9 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
                                   about_id, details)
            values ($14, $11, $15, $16, $17::inet, 'appointment.booked', 'appointment', $1, $2,
                    jsonb_build_object('doctor_id', $3::uuid, 'starts_at', $6::timestamptz, 'overbook_reason', $10::text))),
+         shown as (
+           insert into live_events (kind, appointment_id, doctor_id, patient_id, location_id, subjects, details)
+           values ('appointment.booked', $1, $3, $2, $4, $12::uuid[], '{\"status\": \"booked\"}')),
          told as (
            insert into outbox (id, purpose, dedupe_key, subject_id, patient_id, due_at, expires_at)
            select $18, 'appointment.booked', 'appointment.booked:' || $1::text, $1, $2, now(), $6
@@ -387,11 +391,7 @@ pub async fn release_hold(tx: &mut Tx, id: HoldId) -> sqlx::Result<bool> {
 }
 
 /// Deletes what has lapsed of the holds on these subjects, which are locked: the constraint would count them yet.
-pub async fn forget_lapsed(
-    tx: &mut Tx,
-    subjects: &[Uuid],
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
+pub async fn forget_lapsed(tx: &mut Tx, subjects: &[Uuid], now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query("delete from claims where subject_id = any ($1) and hold_until <= $2")
         .bind(subjects)
         .bind(now)
