@@ -16,6 +16,8 @@ use sqlx::{ConnectOptions, Connection};
 use tokio_util::sync::CancellationToken;
 
 use crate::appointments::api::AppointmentsApi;
+use crate::appointments::history_api::HistoryApi;
+use crate::appointments::steps_api::StepsApi;
 use crate::audit::Reads;
 use crate::audit::api::AuditApi;
 use crate::auth::Sessions;
@@ -24,6 +26,7 @@ use crate::auth::email::EmailApi;
 use crate::auth::passwords::api::PasswordsApi;
 use crate::auth::second_factor::api::SecondFactorApi;
 use crate::auth::second_factor::settings::SignInSettingsApi;
+use crate::chores::{Chores, Rounds};
 use crate::config::{SettingError, Settings};
 use crate::crypto::MasterKey;
 use crate::doctors::api::DoctorsApi;
@@ -141,7 +144,7 @@ pub struct App {
     edge: Edge,
     directory: Arc<Directory>,
     hinter: Hinter,
-    worker: Worker<Deliverer>,
+    worker: Worker<Rounds<Deliverer>>,
     stop_sending: CancellationToken,
     reads: Arc<Reads>,
     post: Arc<Post>,
@@ -165,7 +168,7 @@ type ClinicApis = (
     LocationsApi,
     DoctorsApi,
     PatientsApi,
-    AppointmentsApi,
+    (AppointmentsApi, StepsApi, HistoryApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -180,7 +183,7 @@ fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         LocationsApi,
         DoctorsApi,
         PatientsApi,
-        AppointmentsApi,
+        (AppointmentsApi, StepsApi, HistoryApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -192,6 +195,11 @@ fn platform_service()
 -> OpenApiService<(AccountApis, ClinicsApi, AccountsApi, PasswordLinksApi, AuditApi), ()> {
     let apis = (ACCOUNTS, ClinicsApi, AccountsApi, PasswordLinksApi, AuditApi);
     OpenApiService::new(apis, "nadi: the platform", VERSION).server("/api/v1")
+}
+
+/// Who does which of the clinics' timed jobs.
+fn chores() -> Chores {
+    Chores::default()
 }
 
 /// The description of a clinic's API.
@@ -261,9 +269,14 @@ impl App {
             setups: setups.clone(),
             inbound: inbound.clone(),
         };
+        let rounds = Rounds {
+            messages: deliverer,
+            directory: directory.clone(),
+            chores: chores(),
+        };
         let stop_sending = CancellationToken::new();
         let worker = Worker::new(
-            deliverer,
+            rounds,
             hinter.clone(),
             worker::Settings::default(),
             stop_sending.clone(),

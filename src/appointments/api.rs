@@ -306,7 +306,7 @@ impl AppointmentsApi {
 }
 
 /// The visit, if the caller may see it; somebody else's is not there.
-async fn visible<P: Permission>(
+pub(super) async fn visible<P: Permission>(
     clinic: &Clinic,
     who: &May<P>,
     id: AppointmentId,
@@ -324,9 +324,9 @@ async fn visible<P: Permission>(
 }
 
 /// Opens a change of a visit with the locks of its doctor, its patient and the doctor whom it goes to, and reads it under them.
-async fn locked(
+pub(super) async fn locked<P: Permission>(
     clinic: &Clinic,
-    who: &May<WriteAppointments>,
+    who: &May<P>,
     seen: &AppointmentView,
     to: DoctorId,
 ) -> Result<(Tx, AppointmentView), Problem> {
@@ -337,7 +337,7 @@ async fn locked(
 }
 
 /// Somebody gave it to another doctor before we had its locks: we have none of that doctor's.
-fn refuse_another_doctors(
+pub(super) fn refuse_another_doctors(
     seen: &AppointmentView,
     standing: &AppointmentView,
 ) -> Result<(), Problem> {
@@ -359,7 +359,7 @@ async fn zone_of(
 }
 
 /// `409 slot-taken`, with the next free times.
-async fn slot_taken(
+pub(super) async fn slot_taken(
     clinic: &Clinic,
     wanted: &AppointmentRequest,
     moving: Option<AppointmentId>,
@@ -408,7 +408,7 @@ impl From<CancelError> for Problem {
     }
 }
 
-fn illegal_transition(detail: String, from: Status, to: Status) -> Problem {
+pub(super) fn illegal_transition(detail: String, from: Status, to: Status) -> Problem {
     Problem::conflict("illegal-transition", detail)
         .with("from", from.as_str())
         .with("to", to.as_str())

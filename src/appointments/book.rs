@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::diary::{self, Diaries, Diary};
-use super::model::{AppointmentRequest, AppointmentView, Status};
+use super::model::{AppointmentRequest, AppointmentView, Status, Taken};
 use super::seats::seat_for;
 use super::store::{self, Writing};
 use crate::db::Tx;
@@ -83,6 +83,7 @@ pub async fn book(
         reason: new.reason.clone().unwrap_or_default(),
         address: new.address.clone().unwrap_or_default(),
         cancel_reason: None,
+        taken: Taken::default(),
         created_at: now,
         updated_at: now,
         version: 1,

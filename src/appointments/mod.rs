@@ -5,10 +5,14 @@ pub mod api;
 mod book;
 mod cancel;
 mod diary;
+mod history;
+pub mod history_api;
 mod model;
 mod reschedule;
 mod seats;
 pub mod slots;
+mod steps;
+pub mod steps_api;
 mod store;
 mod tell;
 

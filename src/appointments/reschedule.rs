@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::book::{BookError, Booker, decide};
 use super::cancel::promote;
+use super::history::{self, What};
 use super::model::{AppointmentRequest, AppointmentView, Event, Status};
 use super::store;
 use super::tell::tell;
@@ -53,6 +54,7 @@ pub async fn reschedule(
     };
     if stays {
         (view.updated_at, view.version) = store::describe(tx, &view).await?;
+        history::note(tx, What::Described, Some(standing), &view, None).await?;
         record(tx, &view, "appointment.changed").await?;
         return Ok(view);
     }
@@ -79,6 +81,8 @@ pub async fn reschedule(
     promote(tx, standing.doctor_id, standing.span()).await?;
     (view.updated_at, view.version) =
         store::relocate(tx, &view, decided.overbook_reason.as_deref()).await?;
+    let reason = decided.overbook_reason.as_deref();
+    history::note(tx, What::Moved, Some(standing), &view, reason).await?;
     record(tx, &view, "appointment.moved").await?;
     outbox::withdraw(&mut **tx, standing.id.0).await?;
     tell(tx, Event::Moved, &view, view.starts_at).await?;
