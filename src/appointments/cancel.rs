@@ -1,5 +1,6 @@
 //! Cancelling: the visit stays on record, its time is free again, and whoever was squeezed in beside it moves up.
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use super::diary;
@@ -51,15 +52,19 @@ pub async fn cancel(
     Ok(cancelled)
 }
 
+/// More is never kept free before or after a visit.
+const MOST_AROUND: TimeDelta = TimeDelta::minutes(360);
+
 /// A freed seat promotes the overbooked visits that fit into it, so that an ordinary booking does not overtake them.
 pub(super) async fn promote(tx: &mut Tx, doctor: DoctorId, freed: Span) -> sqlx::Result<()> {
+    // What was kept free around the visit is free again too.
+    let freed = Span::new(freed.from - MOST_AROUND, freed.to + MOST_AROUND);
+    let now = tx.now();
     for (appointment, from, to) in store::overbooked_claims(tx, doctor, freed).await? {
         let span = Span::new(from, to);
-        let Some(diary) = diary::of_doctor(tx, doctor, span, Some(appointment)).await? else {
-            continue;
-        };
-        let ordinary = seat_for(&diary.taken, span, diary.capacity, true);
-        if let Some(seat) = ordinary.filter(|seat| *seat < diary.capacity) {
+        let (capacity, taken) = diary::of_doctor(tx, doctor, span, appointment, now).await?;
+        let ordinary = seat_for(&taken, span, capacity, true);
+        if let Some(seat) = ordinary.filter(|seat| *seat < capacity) {
             store::reseat(tx, appointment, doctor, seat).await?;
         }
     }

@@ -8,7 +8,7 @@ use sqlx::types::Json;
 
 use super::model::{AppointmentView, Kind, Status};
 use crate::db::Tx;
-use crate::ids::{AccountId, AppointmentId, DoctorId, LocationId};
+use crate::ids::{AccountId, AppointmentId, DoctorId, LocationId, ResourceId};
 use crate::tenancy::pools::Conn;
 use crate::time::shown;
 
@@ -70,6 +70,8 @@ pub struct Changed {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_ids: Option<Vec<ResourceId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub overbooked: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late_cancelled: Option<bool>,
@@ -94,7 +96,7 @@ pub struct ChangeView {
     pub after: Changed,
 }
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "status",
     "starts_at",
     "ends_at",
@@ -103,6 +105,7 @@ const FIELDS: [&str; 10] = [
     "kind",
     "reason",
     "address",
+    "resource_ids",
     "overbooked",
     "late_cancelled",
 ];
@@ -117,7 +120,12 @@ fn difference(before: Option<&AppointmentView>, after: &AppointmentView) -> (Val
     let (mut was, mut became) = (Map::new(), Map::new());
     for field in FIELDS {
         let (old, new) = (old.get(field), new.get(field));
-        let says_nothing = [Some(&Value::Bool(false)), Some(&Value::from(""))].contains(&new);
+        let says_nothing = match new {
+            Some(Value::Bool(said)) => !said,
+            Some(Value::String(said)) => said.is_empty(),
+            Some(Value::Array(said)) => said.is_empty(),
+            _ => false,
+        };
         if old == new || old.is_none() && says_nothing {
             continue;
         }

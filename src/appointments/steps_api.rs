@@ -120,7 +120,7 @@ async fn step<P: Permission>(
     if_match.honour(ETag(seen.version))?;
     let mut tries = Tries::default();
     loop {
-        let (mut tx, standing) = locked(clinic, who, &seen, seen.doctor_id).await?;
+        let (mut tx, standing) = locked(clinic, who, &seen, &[]).await?;
         let kept = match key.begin(&mut tx, who.account, nothing).await? {
             Found::Done(response) => return Ok(Replayable::Replayed(response)),
             Found::New(kept) => kept,
