@@ -30,6 +30,7 @@ pub mod messaging;
 pub mod one_time_codes;
 pub mod patients;
 pub mod platform;
+pub mod queue;
 pub mod staff;
 
 // ── for demos and load tests ──

@@ -26,6 +26,9 @@ use crate::patients::api::PatientsApi;
 use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
 use crate::platform::password_link::PasswordLinksApi;
+use crate::queue::api::QueueApi;
+use crate::queue::display_api::DisplayApi;
+use crate::queue::walk_in_api::WalkInsApi;
 use crate::staff::api::StaffApi;
 use crate::staff::avatars::api::AvatarsApi;
 use crate::staff::preferences::PreferencesApi;
@@ -49,6 +52,7 @@ pub(super) type ClinicApis = (
     DoctorsApi,
     PatientsApi,
     (AppointmentsApi, StepsApi, HistoryApi, LiveApi),
+    (QueueApi, WalkInsApi, DisplayApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -64,6 +68,7 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         DoctorsApi,
         PatientsApi,
         (AppointmentsApi, StepsApi, HistoryApi, LiveApi),
+        (QueueApi, WalkInsApi, DisplayApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),

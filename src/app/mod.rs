@@ -34,6 +34,8 @@ use crate::messaging::templates::Books;
 use crate::messaging::webhooks::{self, Inbound};
 use crate::messaging::{MailServer, Post};
 use crate::platform::Desk;
+use crate::queue::display::Displays;
+use crate::queue::display_page;
 use crate::retention::Retention;
 use crate::tenancy::directory::Idle;
 use crate::tenancy::hinter::Hinter;
@@ -128,18 +130,11 @@ impl App {
             inbound: inbound.clone(),
         };
         let live = Live::new(directory.clone(), core.freshness.clone());
-        let rounds = Rounds {
-            messages: deliverer,
-            directory: directory.clone(),
-            chores: chores(),
-        };
+        let rounds = Rounds { messages: deliverer, directory: directory.clone(), chores: chores() };
+        let displays = Arc::new(Displays::default());
         let stop_sending = CancellationToken::new();
-        let worker = Worker::new(
-            rounds,
-            hinter.clone(),
-            worker::Settings::default(),
-            stop_sending.clone(),
-        );
+        let worker =
+            Worker::new(rounds, hinter.clone(), worker::Settings::default(), stop_sending.clone());
         fast_path.answered_by(&worker);
         let reads = Arc::new(Reads::default());
         let sessions = Arc::new(Sessions::new(core.freshness.clone(), core.notices.clone()));
@@ -151,9 +146,14 @@ impl App {
             reads: reads.clone(),
             limits: Arc::default(),
             clinic_rooms: rooms(
-                webhooks::routes(Route::new(), &inbound),
+                display_page::routes(webhooks::routes(Route::new(), &inbound), &displays),
                 clinic_description(),
-                apis::clinic_service().into_endpoint().data(setups).data(books).data(live.clone()),
+                apis::clinic_service()
+                    .into_endpoint()
+                    .data(setups)
+                    .data(books)
+                    .data(live.clone())
+                    .data(displays),
             ),
             platform_rooms: rooms(
                 Route::new(),

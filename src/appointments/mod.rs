@@ -17,7 +17,9 @@ mod steps;
 pub mod steps_api;
 mod store;
 mod tell;
+mod token;
 mod video;
+pub mod walk_in;
 
 pub use book::{BookError, Booker};
-pub use model::{AppointmentRequest, Event, Kind, Status};
+pub use model::{AppointmentRequest, Event, Kind, Overbook, Status};

@@ -111,6 +111,8 @@ pub struct Taken {
     pub started_at: Option<DateTime<Utc>>,
     #[serde(with = "shown_if_any")]
     pub completed_at: Option<DateTime<Utc>>,
+    /// The number by which the patient is called that day; from checking in on.
+    pub token: Option<i32>,
     /// Cancelled so late that nobody else could have the time (`late_cancel_minutes` of the clinic's rules).
     pub late_cancelled: bool,
 }

@@ -81,6 +81,7 @@ pub async fn reschedule(
     view.ends_at = decided.span.to;
     view.duration_minutes = minutes;
     view.overbooked = decided.overbook_reason.is_some();
+    view.taken.token = None; // the queue that it was in may be another's now
     if !in_time {
         // A patient who had confirmed the old time has not confirmed the new one.
         view.status = Status::Booked;

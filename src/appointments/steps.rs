@@ -7,6 +7,7 @@ use super::history::{self, What};
 use super::model::{AppointmentView, Status, Step};
 use super::store;
 use super::tell::show;
+use super::token;
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::outbox;
@@ -41,8 +42,11 @@ pub async fn take(
     if !from.may_become(to) {
         return Err(StepError::IllegalTransition { from, to });
     }
-    let after = store::set_status(tx, standing.id, to).await?;
+    let mut after = store::set_status(tx, standing.id, to).await?;
     let what = What::from(step);
+    if step == Step::CheckIn {
+        after.taken.token = token::give(tx, &after).await?;
+    }
     show(tx, what.action(), &after, &[]).await?;
     if step == Step::Miss {
         store::release(tx, standing.id).await?;

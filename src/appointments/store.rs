@@ -47,6 +47,7 @@ impl sqlx::FromRow<'_, PgRow> for AppointmentView {
                 started_at: row.try_get(20)?,
                 completed_at: row.try_get(21)?,
                 late_cancelled: row.try_get(22)?,
+                token: row.try_get(23)?,
             },
         })
     }
@@ -65,7 +66,7 @@ macro_rules! view {
             "select a.id, a.number, a.patient_id, p.full_name, a.doctor_id, ", $doctor_name, ", a.location_id,
                     a.kind, a.status, lower(a.during), upper(a.during), a.overbook_reason is not null,
                     a.reason, a.address, a.cancel_reason, a.created_at, a.updated_at, a.version, a.resource_ids,
-                    a.checked_in_at, a.started_at, a.completed_at, a.late_cancelled
+                    a.checked_in_at, a.started_at, a.completed_at, a.late_cancelled, a.queue_number
              from appointments a join patients p on p.id = a.patient_id ", $doctor, " ", $rest
         )
     };
@@ -344,7 +345,7 @@ pub async fn relocate(
     sqlx::query_as(
         "update appointments set doctor_id = $2, location_id = $3, kind = $4, during = tstzrange($5, $6), reason = $7,
                                  address = $8, overbook_reason = $9, status = $10, resource_ids = $11,
-                                 version = version + 1, updated_at = now()
+                                 queue_number = null, version = version + 1, updated_at = now()
          where id = $1 returning updated_at, version",
     )
     .bind(view.id)
@@ -418,6 +419,24 @@ pub async fn video_rules(conn: &mut Conn) -> sqlx::Result<Option<(String, i32)>>
         "select video_base_url, video_opens_minutes from scheduling_rules where video_base_url is not null",
     )
     .fetch_optional(conn)
+    .await
+}
+
+/// A visit of a patient's in that span that is still to be, or under way.
+pub async fn visit_of_patient(
+    tx: &mut Tx,
+    patient: PatientId,
+    span: Span,
+) -> sqlx::Result<Option<AppointmentId>> {
+    sqlx::query_scalar(
+        "select a.id from claims c join appointments a on a.id = c.appointment_id
+         where c.subject_id = $1 and c.during && tstzrange($2, $3) and a.status <> 'completed'
+         order by lower(c.during) limit 1",
+    )
+    .bind(patient)
+    .bind(span.from)
+    .bind(span.to)
+    .fetch_optional(&mut **tx)
     .await
 }
 

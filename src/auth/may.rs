@@ -73,6 +73,8 @@ permissions! {
     WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
     /// What the desk does when somebody comes, or does not.
     ReceivePatients = "appointments.receive": &[ClinicAdmin, Doctor, Receptionist];
+    /// A patient sees the own token alone.
+    ReadQueue = "queue.read": &[ClinicAdmin, Doctor, Receptionist, Patient];
     /// A doctor sees his own patients alone.
     ConductVisits = "appointments.conduct": &[ClinicAdmin, Doctor];
     ReadTemplates = "templates.read": &[ClinicAdmin];

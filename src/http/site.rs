@@ -21,7 +21,8 @@ pub fn page(title: &str, body: &str) -> Response {
     ))
 }
 
-fn file(content_type: &'static str, text: &'static str) -> BoxEndpoint<'static, Response> {
+/// A file of this binary's.
+pub fn file(content_type: &'static str, text: &'static str) -> BoxEndpoint<'static, Response> {
     make_sync(move |_| {
         Response::builder()
             .content_type(content_type)
@@ -32,8 +33,8 @@ fn file(content_type: &'static str, text: &'static str) -> BoxEndpoint<'static, 
     .boxed()
 }
 
-const CSS: &str = "text/css; charset=utf-8";
-const JS: &str = "text/javascript; charset=utf-8";
+pub const CSS: &str = "text/css; charset=utf-8";
+pub const JS: &str = "text/javascript; charset=utf-8";
 
 /// The files that pages need, from this binary: nothing is fetched from elsewhere.
 pub fn with_assets(route: Route) -> Route {

@@ -32,6 +32,7 @@ mod permissions;
 mod plans;
 mod platform;
 mod pools;
+mod queue;
 mod rate_limits;
 mod retention;
 mod seed;

@@ -23,6 +23,8 @@ const IMPERSONAL: &[&str] = &[
     "getTemplate",
     "getSignInSettings",
     "getMessagingSettings",
+    "getDisplayAddress",
+    "readDisplay",
 ];
 
 /// What is asked for, by the path's parameters, and the action of its row.

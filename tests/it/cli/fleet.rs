@@ -11,7 +11,7 @@ use super::registry;
 use crate::support::{Ran, TestPlatform, nadi};
 
 /// This binary's level, and the one before.
-const LEVEL: i32 = 12;
+const LEVEL: i32 = 13;
 const BEFORE: i32 = LEVEL - 1;
 
 struct Fleet {
@@ -45,9 +45,10 @@ impl Fleet {
         assert_eq!(migrate::tenant_level(), LEVEL, "undo the newest migration here instead");
         self.execute(
             slug,
-            "drop table live_events, live_floor;
-             delete from refinery_schema_history where version = 12;
-             update clinic_identity set schema_level = 11",
+            "drop table queue_tokens, displays;
+             alter table appointments drop column queue_number;
+             delete from refinery_schema_history where version = 13;
+             update clinic_identity set schema_level = 12",
         )
         .await;
     }

@@ -73,6 +73,14 @@ impl Scene {
         self.here.visit(&format!("{date}T{:02}:{:02}:00Z", minutes / 60, minutes % 60))
     }
 
+    /// Somebody who is here without a booking.
+    pub(super) fn walk_in(&self) -> Value {
+        json!({
+            "patient_id": self.here.patients[0], "doctor_id": self.here.doctor,
+            "overbook": { "reason": "here for many things" },
+        })
+    }
+
     /// Somebody of a role; somebody new where the operation ends his session.
     pub(super) async fn caller(&self, role: Role, row: &Row) -> Caller {
         let fresh = row.path.starts_with("/auth/logout") || row.names == Names::Session;
@@ -152,10 +160,7 @@ impl Scene {
                 sessions.body["items"][0]["id"].as_str().unwrap().to_owned()
             }
             Names::Patient => there.patients[0].to_string(),
-            Names::Visit
-            | Names::CheckedInVisit
-            | Names::StartedVisit
-            | Names::CancelledVisit => {
+            Names::Visit | Names::CheckedInVisit | Names::StartedVisit | Names::CancelledVisit => {
                 let desk = self.staff(there, Receptionist).await;
                 let visit = there.visit("2099-06-01T04:30:00Z");
                 desk.post_with_key("/appointments", &visit, "the same each time")

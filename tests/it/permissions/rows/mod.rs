@@ -10,6 +10,7 @@ mod messaging;
 mod one_time_codes;
 mod patients;
 mod platform;
+mod queue;
 mod staff;
 mod templates;
 
@@ -25,6 +26,7 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     patients::ROWS,
     messaging::ROWS,
     appointments::ROWS,
+    queue::ROWS,
     staff::ROWS,
     locations::ROWS,
     doctors::ROWS,
