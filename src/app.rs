@@ -27,7 +27,9 @@ use crate::auth::second_factor::settings::SignInSettingsApi;
 use crate::config::{SettingError, Settings};
 use crate::crypto::MasterKey;
 use crate::doctors::api::DoctorsApi;
+use crate::doctors::extra::api::ExtraHoursApi;
 use crate::error::Problem;
+use crate::holidays::api::HolidaysApi;
 use crate::http::edge::{Edge, Rooms};
 use crate::http::openapi::{self, Operations};
 use crate::http::site;
@@ -51,7 +53,9 @@ use crate::platform::Desk;
 use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
 use crate::platform::password_link::PasswordLinksApi;
+use crate::resources::api::ResourcesApi;
 use crate::retention::Retention;
+use crate::scheduling::api::SchedulingSettingsApi;
 use crate::staff::api::StaffApi;
 use crate::staff::avatars::api::AvatarsApi;
 use crate::staff::preferences::PreferencesApi;
@@ -157,13 +161,15 @@ const ACCOUNTS: AccountApis = (AuthApi, PasswordsApi, SecondFactorApi, SignInSet
 
 type StaffApis = (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi);
 
+type PlacesApis = (LocationsApi, HolidaysApi, ResourcesApi, SchedulingSettingsApi);
+
 type ClinicApis = (
     AccountApis,
     EmailApi,
     (OneTimeCodesApi, AccountStatusApi),
     StaffApis,
-    LocationsApi,
-    DoctorsApi,
+    PlacesApis,
+    (DoctorsApi, ExtraHoursApi),
     PatientsApi,
     AppointmentsApi,
     TemplatesApi,
@@ -177,8 +183,8 @@ fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         EmailApi,
         (OneTimeCodesApi, AccountStatusApi),
         (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi),
-        LocationsApi,
-        DoctorsApi,
+        (LocationsApi, HolidaysApi, ResourcesApi, SchedulingSettingsApi),
+        (DoctorsApi, ExtraHoursApi),
         PatientsApi,
         AppointmentsApi,
         TemplatesApi,

@@ -8,6 +8,8 @@ mod diary;
 mod fitting;
 pub mod hold;
 mod model;
+#[cfg(test)]
+mod properties;
 mod reschedule;
 mod seats;
 pub mod slots;
