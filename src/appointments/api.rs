@@ -318,15 +318,14 @@ impl AppointmentsApi {
             let fault = FieldError::outside("query", "resource_ids", "not_found", words);
             return Err(Problem::invalid(vec![fault]));
         }
-        let free =
-            fitting::free(&diary, within, query.location_id, None, who.is_patient(), now);
+        let free = fitting::free(&diary, within, query.location_id, None, who.is_patient(), now);
         let items = free.map(SlotView::from).collect();
         Ok(Payload(SlotsView { items, time_zone: zone.name().to_owned() }))
     }
 }
 
 /// The visit, if the caller may see it; somebody else's is not there.
-async fn visible<P: Permission>(
+pub(super) async fn visible<P: Permission>(
     clinic: &Clinic,
     who: &May<P>,
     id: AppointmentId,
@@ -346,9 +345,9 @@ async fn visible<P: Permission>(
 }
 
 /// Opens a change of a visit with the locks of all that it takes, and of whom and what it goes to, and reads it under them.
-async fn locked(
+pub(super) async fn locked<P: Permission>(
     clinic: &Clinic,
-    who: &May<WriteAppointments>,
+    who: &May<P>,
     seen: &AppointmentView,
     and: &[Uuid],
 ) -> Result<(Tx, AppointmentView), Problem> {
@@ -361,7 +360,7 @@ async fn locked(
 }
 
 /// Somebody gave it to another doctor or room before we had its locks: we have none of theirs.
-fn refuse_another_doctors(
+pub(super) fn refuse_another_doctors(
     seen: &AppointmentView,
     standing: &AppointmentView,
 ) -> Result<(), Problem> {
@@ -383,7 +382,7 @@ async fn zone_of(
 }
 
 /// `409 slot-taken`, with the next free times.
-async fn slot_taken(
+pub(super) async fn slot_taken(
     clinic: &Clinic,
     wanted: &AppointmentRequest,
     by: Booker,
@@ -433,7 +432,7 @@ impl From<CancelError> for Problem {
     }
 }
 
-fn illegal_transition(detail: String, from: Status, to: Status) -> Problem {
+pub(super) fn illegal_transition(detail: String, from: Status, to: Status) -> Problem {
     Problem::conflict("illegal-transition", detail)
         .with("from", from.as_str())
         .with("to", to.as_str())

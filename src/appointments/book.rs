@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::diary::{self, Diary, DoctorDiary, PatientDiary};
 use super::fitting::{Claim, Fitting, NotNow, Seated, Window, is_place, usual_length};
-use super::model::{AppointmentRequest, AppointmentView, Status};
+use super::model::{AppointmentRequest, AppointmentView, Status, Taken};
 use super::store::{self, Writing};
 use crate::db::Tx;
 use crate::doctors::hours::{But, Open, Span};
@@ -86,6 +86,7 @@ pub async fn book(
         reason: new.reason.clone().unwrap_or_default(),
         address: new.address.clone().unwrap_or_default(),
         cancel_reason: None,
+        taken: Taken::default(),
         resource_ids: new.resources().to_vec(),
         join_url: None,
         created_at: now,
@@ -212,8 +213,7 @@ fn sits_at(
         };
         let wrong = new.resources().iter().enumerate().filter(|(_, id)| elsewhere(id));
         let words = "it is not where the doctor sits then";
-        let fault =
-            |(nth, _)| FieldError::body(format!("/resource_ids/{nth}"), "elsewhere", words);
+        let fault = |(nth, _)| FieldError::body(format!("/resource_ids/{nth}"), "elsewhere", words);
         return Err(BookError::Invalid(wrong.map(fault).collect()));
     }
     let (code, words) = if sits(But::TimeOff).next().is_some() {

@@ -4,10 +4,11 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::diary;
+use super::history::{self, What};
 use super::model::{AppointmentView, Event, Status};
 use super::seats::seat_for;
 use super::store;
-use super::tell::tell;
+use super::tell::{show, tell};
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::doctors::hours::Span;
@@ -39,8 +40,10 @@ pub async fn cancel(
         version,
         ..standing.clone()
     };
+    show(tx, "appointment.cancelled", &cancelled, &[]).await?;
     store::release(tx, standing.id).await?;
     promote(tx, standing.doctor_id, standing.span()).await?;
+    history::note(tx, What::Cancelled, Some(standing), &cancelled, reason).await?;
     let act = Act::new("appointment.cancelled", "appointment", standing.id)
         .about(standing.patient_id)
         .details(json!({ "reason": reason }));

@@ -6,6 +6,8 @@ mod book;
 mod cancel;
 mod diary;
 mod fitting;
+mod history;
+pub mod history_api;
 pub mod hold;
 mod model;
 #[cfg(test)]
@@ -13,6 +15,8 @@ mod properties;
 mod reschedule;
 mod seats;
 pub mod slots;
+mod steps;
+pub mod steps_api;
 mod store;
 mod tell;
 mod video;

@@ -5,9 +5,10 @@ use serde_json::json;
 
 use super::book::{BookError, Booker, decide};
 use super::cancel::promote;
+use super::history::{self, What};
 use super::model::{AppointmentRequest, AppointmentView, Event, Status};
 use super::store::{self, Claimer};
-use super::tell::tell;
+use super::tell::{show, tell};
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::ids::ResourceId;
@@ -64,6 +65,8 @@ pub async fn reschedule(
     };
     if stays {
         (view.updated_at, view.version) = store::describe(tx, &view).await?;
+        show(tx, "appointment.changed", &view, &[]).await?;
+        history::note(tx, What::Described, Some(standing), &view, None).await?;
         record(tx, &view, "appointment.changed").await?;
         return Ok(view);
     }
@@ -82,6 +85,8 @@ pub async fn reschedule(
         // A patient who had confirmed the old time has not confirmed the new one.
         view.status = Status::Booked;
     }
+    let also: Vec<_> = decided.claims.iter().map(|claim| claim.subject).collect();
+    show(tx, "appointment.moved", &view, &also).await?;
     store::release(tx, standing.id).await?;
     if store::claim(tx, Claimer::Visit(standing.id), &decided.claims).await?
         < decided.claims.len() as u64
@@ -91,6 +96,9 @@ pub async fn reschedule(
     promote(tx, standing.doctor_id, standing.span()).await?;
     (view.updated_at, view.version) =
         store::relocate(tx, &view, decided.overbook_reason.as_deref()).await?;
+    let reason = decided.overbook_reason.as_deref();
+    let what = if in_time { What::Described } else { What::Moved };
+    history::note(tx, what, Some(standing), &view, reason).await?;
     if in_time {
         record(tx, &view, "appointment.changed").await?; // the patient comes at the same time to the same place
         return Ok(view);

@@ -11,7 +11,7 @@ use super::registry;
 use crate::support::{Ran, TestPlatform, nadi};
 
 /// This binary's level, and the one before.
-const LEVEL: i32 = 10;
+const LEVEL: i32 = 12;
 const BEFORE: i32 = LEVEL - 1;
 
 struct Fleet {
@@ -45,13 +45,9 @@ impl Fleet {
         assert_eq!(migrate::tenant_level(), LEVEL, "undo the newest migration here instead");
         self.execute(
             slug,
-            "drop table scheduling_rules, kind_rules, holidays, extra_hours, resources;
-             alter table doctors drop column max_per_day;
-             alter table appointments drop column resource_ids;
-             alter table claims drop constraint claims_key, drop column hold_id, drop column hold_until,
-               add primary key (appointment_id, subject_id);
-             delete from refinery_schema_history where version = 10;
-             update clinic_identity set schema_level = 9",
+            "drop table live_events, live_floor;
+             delete from refinery_schema_history where version = 12;
+             update clinic_identity set schema_level = 11",
         )
         .await;
     }
