@@ -29,6 +29,7 @@ pub mod messaging;
 pub mod one_time_codes;
 pub mod patients;
 pub mod platform;
+pub mod respond;
 pub mod staff;
 
 // ── for demos and load tests ──

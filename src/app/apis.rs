@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::appointments::api::AppointmentsApi;
 use crate::appointments::history_api::HistoryApi;
+use crate::appointments::reopen_api::ReopenApi;
 use crate::appointments::steps_api::StepsApi;
 use crate::audit::api::AuditApi;
 use crate::auth::api::AuthApi;
@@ -25,6 +26,7 @@ use crate::patients::api::PatientsApi;
 use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
 use crate::platform::password_link::PasswordLinksApi;
+use crate::respond::api::RespondApi;
 use crate::staff::api::StaffApi;
 use crate::staff::avatars::api::AvatarsApi;
 use crate::staff::preferences::PreferencesApi;
@@ -47,7 +49,7 @@ pub(super) type ClinicApis = (
     LocationsApi,
     DoctorsApi,
     PatientsApi,
-    (AppointmentsApi, StepsApi, HistoryApi),
+    (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -62,7 +64,7 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         LocationsApi,
         DoctorsApi,
         PatientsApi,
-        (AppointmentsApi, StepsApi, HistoryApi),
+        (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),
