@@ -159,6 +159,8 @@ pub struct ClinicKeys {
     pub replies: [u8; 32],
     /// Names the rooms of video visits, so that nobody guesses one.
     pub video_rooms: [u8; 32],
+    /// Authenticates tickets for listening (`live/ticket.rs`).
+    pub live_tickets: [u8; 32],
     /// Seals fields.
     pub fields: SealingKey,
     database_password: [u8; 32],
@@ -175,6 +177,7 @@ impl ClinicKeys {
             one_time_codes: expand(&hkdf, "one-time codes"),
             replies: expand(&hkdf, "replies to messages"),
             video_rooms: expand(&hkdf, "video rooms"),
+            live_tickets: expand(&hkdf, "live tickets"),
             fields: SealingKey::new(&expand(&hkdf, "field encryption")),
             database_password: expand(&hkdf, "database role password"),
         }
@@ -234,6 +237,7 @@ mod tests {
             keys.one_time_codes,
             keys.replies,
             keys.video_rooms,
+            keys.live_tickets,
             keys.database_password,
         ];
         for (i, a) in all.iter().enumerate() {

@@ -15,6 +15,7 @@ use crate::auth::second_factor::api::SecondFactorApi;
 use crate::auth::second_factor::settings::SignInSettingsApi;
 use crate::doctors::api::DoctorsApi;
 use crate::http::openapi;
+use crate::live::api::LiveApi;
 use crate::locations::api::LocationsApi;
 use crate::messaging::consents::api::ConsentsApi;
 use crate::messaging::sent::api::MessagesApi;
@@ -49,7 +50,7 @@ pub(super) type ClinicApis = (
     LocationsApi,
     DoctorsApi,
     PatientsApi,
-    (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi),
+    (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, LiveApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -64,7 +65,7 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         LocationsApi,
         DoctorsApi,
         PatientsApi,
-        (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi),
+        (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, LiveApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),

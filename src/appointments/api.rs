@@ -318,8 +318,7 @@ impl AppointmentsApi {
             let fault = FieldError::outside("query", "resource_ids", "not_found", words);
             return Err(Problem::invalid(vec![fault]));
         }
-        let free =
-            fitting::free(&diary, within, query.location_id, None, who.is_patient(), now);
+        let free = fitting::free(&diary, within, query.location_id, None, who.is_patient(), now);
         let items = free.map(SlotView::from).collect();
         Ok(Payload(SlotsView { items, time_zone: zone.name().to_owned() }))
     }

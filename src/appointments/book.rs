@@ -213,8 +213,7 @@ fn sits_at(
         };
         let wrong = new.resources().iter().enumerate().filter(|(_, id)| elsewhere(id));
         let words = "it is not where the doctor sits then";
-        let fault =
-            |(nth, _)| FieldError::body(format!("/resource_ids/{nth}"), "elsewhere", words);
+        let fault = |(nth, _)| FieldError::body(format!("/resource_ids/{nth}"), "elsewhere", words);
         return Err(BookError::Invalid(wrong.map(fault).collect()));
     }
     let (code, words) = if sits(But::TimeOff).next().is_some() {

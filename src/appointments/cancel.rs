@@ -8,7 +8,7 @@ use super::history::{self, What};
 use super::model::{AppointmentView, Event, Status, Taken};
 use super::seats::seat_for;
 use super::store;
-use super::tell::tell;
+use super::tell::{show, tell};
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::doctors::hours::Span;
@@ -41,6 +41,7 @@ pub async fn cancel(
         version,
         ..standing.clone()
     };
+    show(tx, "appointment.cancelled", &cancelled, &[]).await?;
     store::release(tx, standing.id).await?;
     promote(tx, standing.doctor_id, standing.span()).await?;
     history::note(tx, What::Cancelled, Some(standing), &cancelled, reason).await?;

@@ -9,7 +9,7 @@ use super::cancel::promote;
 use super::history::{self, What};
 use super::model::{AppointmentRequest, AppointmentView, Event, Status};
 use super::store::{self, Claimer};
-use super::tell::tell;
+use super::tell::{show, tell};
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::ids::ResourceId;
@@ -66,6 +66,7 @@ pub async fn reschedule(
     };
     if stays {
         (view.updated_at, view.version) = store::describe(tx, &view).await?;
+        show(tx, "appointment.changed", &view, &[]).await?;
         history::note(tx, What::Described, Some(standing), &view, None).await?;
         record(tx, &view, "appointment.changed").await?;
         return Ok(view);
@@ -85,6 +86,8 @@ pub async fn reschedule(
         // A patient who had confirmed the old time has not confirmed the new one.
         view.status = Status::Booked;
     }
+    let also: Vec<_> = decided.claims.iter().map(|claim| claim.subject).collect();
+    show(tx, "appointment.moved", &view, &also).await?;
     store::release(tx, standing.id).await?;
     if store::claim(tx, Claimer::Visit(standing.id), &decided.claims).await?
         < decided.claims.len() as u64

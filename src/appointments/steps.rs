@@ -6,6 +6,7 @@ use super::cancel::promote;
 use super::history::{self, What};
 use super::model::{AppointmentView, Status, Step};
 use super::store;
+use super::tell::show;
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::outbox;
@@ -41,6 +42,8 @@ pub async fn take(
         return Err(StepError::IllegalTransition { from, to });
     }
     let after = store::set_status(tx, standing.id, to).await?;
+    let what = What::from(step);
+    show(tx, what.action(), &after, &[]).await?;
     if step == Step::Miss {
         store::release(tx, standing.id).await?;
         promote(tx, standing.doctor_id, standing.span()).await?;
@@ -49,7 +52,6 @@ pub async fn take(
     if matches!(step, Step::CheckIn | Step::Miss) {
         outbox::withdraw(&mut **tx, standing.id.0).await?;
     }
-    let what = What::from(step);
     history::note(tx, what, Some(standing), &after, None).await?;
     let act = Act::new(what.action(), "appointment", after.id).about(after.patient_id);
     audit::record(tx, act.details(json!({ "from": from.as_str() }))).await?;

@@ -263,6 +263,7 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     let view = new.view;
     let actor: Actor = tx.actor().clone();
     tx.note_audit();
+    tx.note_news();
     let Columns { subjects, seats, froms, tos } = Columns::of(new.claims);
     sqlx::query_as(concat!(
         "with visit as (
@@ -281,6 +282,9 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
                                   about_id, details)
            values ($14, $11, $15, $16, $17::inet, 'appointment.booked', 'appointment', $1, $2,
                    jsonb_build_object('doctor_id', $3::uuid, 'starts_at', $6::timestamptz, 'overbook_reason', $10::text))),
+         shown as (
+           insert into live_events (kind, appointment_id, doctor_id, patient_id, location_id, subjects, details)
+           values ('appointment.booked', $1, $3, $2, $4, $12::uuid[], '{\"status\": \"booked\"}')),
          remembered as (
            insert into appointment_changes (appointment_id, what, after, reason, account_id, role)
            values ($1, 'booked', $22, $10, $11, $15)),
@@ -402,11 +406,7 @@ pub async fn release_hold(tx: &mut Tx, id: HoldId) -> sqlx::Result<bool> {
 }
 
 /// Deletes what has lapsed of the holds on these subjects, which are locked: the constraint would count them yet.
-pub async fn forget_lapsed(
-    tx: &mut Tx,
-    subjects: &[Uuid],
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
+pub async fn forget_lapsed(tx: &mut Tx, subjects: &[Uuid], now: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query("delete from claims where subject_id = any ($1) and hold_until <= $2")
         .bind(subjects)
         .bind(now)

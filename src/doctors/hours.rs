@@ -244,7 +244,8 @@ mod tests {
             "2026-11-24T00:00:00Z".parse().unwrap(),
         );
 
-        let open = Sittings { hours: hours.into(), time_off: vec![off], ..Sittings::default() }.open(day("2026-11-23"), But::Nothing);
+        let open = Sittings { hours: hours.into(), time_off: vec![off], ..Sittings::default() }
+            .open(day("2026-11-23"), But::Nothing);
 
         let shown: Vec<_> =
             open.iter().map(|o| (time::show(o.span.from), time::show(o.span.to))).collect();
@@ -303,8 +304,7 @@ mod tests {
         let line = hours("Asia/Kolkata", 1, (9, 0), (12, 0));
         let elsewhere = LocationId::new();
         let monday = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
-        let closed =
-            |location_id| ClosedDays { location_id, first_day: monday, last_day: monday };
+        let closed = |location_id| ClosedDays { location_id, first_day: monday, last_day: monday };
         let extra = ExtraDay {
             location_id: elsewhere,
             zone: line.zone,
