@@ -10,11 +10,11 @@ use super::book::{BookError, Booker, decide};
 use super::history::{self, What};
 use super::model::{AppointmentRequest, AppointmentView, Event, Overbook, Status};
 use super::store::{self, Claimer};
-use super::tell::tell;
+use super::tell::{show, tell};
 use crate::audit::{self, Act};
 use crate::db::Tx;
-use crate::time;
 use crate::outbox;
+use crate::time;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReopenError {
@@ -33,7 +33,10 @@ impl From<sqlx::Error> for ReopenError {
 }
 
 /// What must be free for a visit to have its time again: what it had. One that was doubled on purpose may be so again.
-pub(super) fn wanted_again(visit: &AppointmentView, overbook: Option<String>) -> AppointmentRequest {
+pub(super) fn wanted_again(
+    visit: &AppointmentView,
+    overbook: Option<String>,
+) -> AppointmentRequest {
     AppointmentRequest {
         patient_id: visit.patient_id,
         doctor_id: visit.doctor_id,
@@ -77,9 +80,11 @@ pub async fn reopen(
     }
     let after = store::set_status(tx, standing.id, before).await?;
     history::note(tx, What::Reopened, Some(standing), &after, Some(reason)).await?;
-    let details = json!({ "from": standing.status.as_str(), "to": before.as_str(), "reason": reason });
+    let details =
+        json!({ "from": standing.status.as_str(), "to": before.as_str(), "reason": reason });
     let act = Act::new(What::Reopened.action(), "appointment", after.id).about(after.patient_id);
     audit::record(tx, act.details(details)).await?;
+    show(tx, What::Reopened.action(), &after, &[]).await?;
     outbox::withdraw(&mut **tx, after.id.0).await?;
     if matches!(before, Status::Booked | Status::Confirmed) {
         ahead::put(tx, &after).await?;

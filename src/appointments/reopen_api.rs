@@ -2,7 +2,9 @@
 
 use poem_openapi::{Object, OpenApi};
 
-use super::api::{illegal_transition, locked, refuse_another_doctors, slot_taken, visible, zone_of};
+use super::api::{
+    illegal_transition, locked, refuse_another_doctors, slot_taken, visible, zone_of,
+};
 use super::book::{BookError, Booker};
 use super::model::{AppointmentView, Status, Step};
 use super::reopen::{ReopenError, reopen, wanted_again};

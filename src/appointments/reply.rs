@@ -67,8 +67,9 @@ pub fn judge(
             Replied::AlreadySo
         }
         _ if visit.starts_at <= now => Replied::Begun,
-        (Reply::Confirm, Status::Booked)
-        | (Reply::Cancel, Status::Booked | Status::Confirmed) => Replied::Done,
+        (Reply::Confirm, Status::Booked) | (Reply::Cancel, Status::Booked | Status::Confirmed) => {
+            Replied::Done
+        }
         (_, status) => Replied::Stands(status),
     }
 }

@@ -106,9 +106,7 @@ pub async fn facts(
         | Kind::Cancelled
         | Kind::ReplyFailed
         | Kind::ReminderDay
-        | Kind::ReminderHours => {
-            of_visit(clinic, conn, kind, row).await
-        }
+        | Kind::ReminderHours => of_visit(clinic, conn, kind, row).await,
         Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => {
             of_link(clinic, conn, kind, row).await
         }

@@ -128,8 +128,7 @@ impl RespondApi {
         count(&anybody).await?;
         look(&clinic, &token.0).await?;
         let action = body.read()?.action;
-        let (replied, asked) =
-            act(&clinic, patient(&anybody.context), &token.0, action).await?;
+        let (replied, asked) = act(&clinic, patient(&anybody.context), &token.0, action).await?;
         match refusal(replied, action) {
             Some(problem) => Err(problem),
             None => Ok(Payload(view(&clinic, asked))),

@@ -101,7 +101,8 @@ async fn show(request: &Request) -> Result<Response, Problem> {
 async fn answer(request: &mut Request) -> Result<Response, Problem> {
     let Visitor { context, clinic, token } = visitor(request).await?;
     look(&clinic, &token).await?;
-    let too_large = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "a form has one word");
+    let too_large =
+        |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "a form has one word");
     let form = request.take_body().into_bytes_limit(LARGEST_FORM).await.map_err(too_large)?;
     let pressed = url::form_urlencoded::parse(&form).find(|(name, _)| name == "action");
     let action = pressed.and_then(|(_, action)| Action::named(&action));
@@ -142,9 +143,7 @@ fn page(clinic: &Clinic, asked: &Asked, now: DateTime<Utc>) -> Response {
                 Action::Cancel => "Cancel the appointment",
             };
             let name = action.as_str();
-            body.push_str(&format!(
-                "\n<button name=\"action\" value=\"{name}\">{words}</button>"
-            ));
+            body.push_str(&format!("\n<button name=\"action\" value=\"{name}\">{words}</button>"));
         }
         body.push_str("\n</form>");
     }

@@ -68,7 +68,8 @@ impl Press {
     /// The database's.
     pub async fn act(&self, tx: &mut Tx, asked: &Asked, event_key: &str) -> sqlx::Result<Pressed> {
         let (starts_at, action) = (self.token.starts_at, self.action.reply());
-        let Some((replied, visit)) = reply::reply(tx, &asked.visit, starts_at, action).await? else {
+        let Some((replied, visit)) = reply::reply(tx, &asked.visit, starts_at, action).await?
+        else {
             return Ok(Pressed::Again);
         };
         match replied {

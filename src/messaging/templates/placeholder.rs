@@ -45,8 +45,7 @@ const OF_LINKS: &[Placeholder] = &[GivenName, Link, Until, Clinic];
 impl Placeholder {
     const ALL: [Placeholder; 19] = [
         GivenName, Patient, Number, Doctor, When, Date, Time, Zone, Location, Address, Phone,
-        Clinic, Code, Minutes, Lifetime, Host, Link, Until,
-        RespondUrl,
+        Clinic, Code, Minutes, Lifetime, Host, Link, Until, RespondUrl,
     ];
 
     pub fn as_str(self) -> &'static str {
