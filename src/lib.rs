@@ -33,6 +33,7 @@ pub mod patients;
 pub mod platform;
 pub mod resources;
 pub mod scheduling;
+pub mod respond;
 pub mod staff;
 
 // ── for demos and load tests ──
