@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::appointments::api::AppointmentsApi;
 use crate::appointments::history_api::HistoryApi;
+use crate::appointments::reopen_api::ReopenApi;
 use crate::appointments::steps_api::StepsApi;
 use crate::audit::api::AuditApi;
 use crate::auth::api::AuthApi;
@@ -13,6 +14,8 @@ use crate::auth::passwords::api::PasswordsApi;
 use crate::auth::second_factor::api::SecondFactorApi;
 use crate::auth::second_factor::settings::SignInSettingsApi;
 use crate::doctors::api::DoctorsApi;
+use crate::doctors::extra::api::ExtraHoursApi;
+use crate::holidays::api::HolidaysApi;
 use crate::http::openapi;
 use crate::live::api::LiveApi;
 use crate::locations::api::LocationsApi;
@@ -29,6 +32,9 @@ use crate::platform::password_link::PasswordLinksApi;
 use crate::queue::api::QueueApi;
 use crate::queue::display_api::DisplayApi;
 use crate::queue::walk_in_api::WalkInsApi;
+use crate::resources::api::ResourcesApi;
+use crate::scheduling::api::SchedulingSettingsApi;
+use crate::respond::api::RespondApi;
 use crate::staff::api::StaffApi;
 use crate::staff::avatars::api::AvatarsApi;
 use crate::staff::preferences::PreferencesApi;
@@ -43,15 +49,17 @@ const ACCOUNTS: AccountApis = (AuthApi, PasswordsApi, SecondFactorApi, SignInSet
 
 type StaffApis = (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi);
 
+type PlacesApis = (LocationsApi, HolidaysApi, ResourcesApi, SchedulingSettingsApi);
+
 pub(super) type ClinicApis = (
     AccountApis,
     EmailApi,
     (OneTimeCodesApi, AccountStatusApi),
     StaffApis,
-    LocationsApi,
-    DoctorsApi,
+    PlacesApis,
+    (DoctorsApi, ExtraHoursApi),
     PatientsApi,
-    (AppointmentsApi, StepsApi, HistoryApi, LiveApi),
+    (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, LiveApi),
     (QueueApi, WalkInsApi, DisplayApi),
     TemplatesApi,
     AuditApi,
@@ -64,10 +72,10 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         EmailApi,
         (OneTimeCodesApi, AccountStatusApi),
         (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi),
-        LocationsApi,
-        DoctorsApi,
+        (LocationsApi, HolidaysApi, ResourcesApi, SchedulingSettingsApi),
+        (DoctorsApi, ExtraHoursApi),
         PatientsApi,
-        (AppointmentsApi, StepsApi, HistoryApi, LiveApi),
+        (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, LiveApi),
         (QueueApi, WalkInsApi, DisplayApi),
         TemplatesApi,
         AuditApi,

@@ -17,6 +17,7 @@ pub use self::apis::{clinic_description, platform_description};
 pub use self::core::Core;
 pub use self::pages::serve_metrics;
 
+use crate::appointments::no_show;
 use crate::audit::Reads;
 use crate::auth::Sessions;
 use crate::chores::{Chores, Rounds};
@@ -36,6 +37,7 @@ use crate::messaging::{MailServer, Post};
 use crate::platform::Desk;
 use crate::queue::display::Displays;
 use crate::queue::display_page;
+use crate::respond;
 use crate::retention::Retention;
 use crate::tenancy::directory::Idle;
 use crate::tenancy::hinter::Hinter;
@@ -69,7 +71,7 @@ pub struct App {
 
 /// Who does which of the clinics' timed jobs.
 fn chores() -> Chores {
-    Chores::default()
+    Chores::default().with(no_show::NAME, no_show::job)
 }
 
 fn rooms(beside: Route, description: Value, api: impl poem::Endpoint + 'static) -> Rooms {
@@ -146,7 +148,10 @@ impl App {
             reads: reads.clone(),
             limits: Arc::default(),
             clinic_rooms: rooms(
-                display_page::routes(webhooks::routes(Route::new(), &inbound), &displays),
+                display_page::routes(
+                    respond::pages::routes(webhooks::routes(Route::new(), &inbound)),
+                    &displays,
+                ),
                 clinic_description(),
                 apis::clinic_service()
                     .into_endpoint()

@@ -34,6 +34,7 @@ mod platform;
 mod pools;
 mod queue;
 mod rate_limits;
+mod respond;
 mod retention;
 mod seed;
 mod staff;
