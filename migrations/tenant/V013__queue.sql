@@ -23,6 +23,7 @@ create index queue_tokens_day on queue_tokens (day, doctor_id);
 revoke delete on queue_tokens from nadi_clinic; -- a number that is gone would be given again
 
 alter table appointments add column queue_number integer; -- its token where it is now
+create index appointments_consulted on appointments (doctor_id, completed_at) where completed_at is not null; -- how long they took
 
 -- Boards that anybody may look at who has the address. The address is not kept: it derives from the clinic's key, the location
 -- and this generation. Without a row there is none.

@@ -17,8 +17,8 @@ pub struct Asked {
     pub location: Option<LocationId>,
 }
 
-/// All tokens of a day, and how long the doctors' last consultations took: fifty at most, of ninety days. (Wrong clicks are neither
-/// shorter than a minute nor longer than four hours.)
+/// All tokens of a day, and how long the doctors' last consultations took: fifty at most, of ninety days. (What is shorter than a minute
+/// or longer than four hours was a wrong click.)
 pub async fn tokens(
     conn: &mut Conn,
     asked: Asked,
@@ -30,16 +30,16 @@ pub async fn tokens(
            where t.day between coalesce($1, ($2 at time zone 'UTC')::date - 1) and coalesce($1, ($2 at time zone 'UTC')::date + 1)
              and t.day = coalesce($1, ($2 at time zone l.time_zone)::date)
              and ($3::uuid is null or t.doctor_id = $3) and ($4::uuid is null or t.location_id = $4)),
-         pace as (
+         pace as materialized (
            select d.doctor_id, lengths.*
            from (select distinct doctor_id from line) d cross join lateral (
              select count(*) as known, percentile_cont(0.25) within group (order by seconds) as quarter,
                     percentile_cont(0.75) within group (order by seconds) as three_quarters
              from (select extract(epoch from completed_at - started_at)::double precision as seconds
                    from appointments a
-                   where a.doctor_id = d.doctor_id and lower(a.during) > $2 - interval '90 days' and a.status = 'completed'
-                     and completed_at - started_at between interval '1 minute' and interval '4 hours'
-                   order by lower(a.during) desc limit 50) as last) as lengths)
+                   where a.doctor_id = d.doctor_id and completed_at > $2 - interval '90 days'
+                   order by completed_at desc limit 50) as last
+             where seconds between 60 and 14400) as lengths)
          select t.appointment_id, t.number, t.day, t.doctor_id, u.full_name as doctor_name, t.location_id, a.patient_id,
                 p.full_name as patient_name, extract(year from age(t.day, p.date_of_birth))::integer as age, t.walk_in,
                 t.priority, t.state, t.called_at, t.calls, t.nth_call, t.skips, t.skipped_after, t.version, a.status,

@@ -3,6 +3,7 @@
 
 use nadi::auth::Role;
 use nadi::seed::{self, LoadShape, Plan};
+use reqwest::Method;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Duration, Instant, sleep};
@@ -82,6 +83,12 @@ async fn a_day_at_the_desk(clinic: &TestClinic, desk: &Caller) {
     desk.get(&path).await.expect(200);
     assert_ne!(moved.header("etag"), visit.header("etag"));
     desk.delete(&path).await.expect(200);
+    let visit = clinic.visit_of(clinic.patients[1], "2099-01-05T06:30:00Z");
+    let visit = desk.post("/appointments", &visit).await.expect(201).id();
+    let path = format!("/appointments/{visit}/check-in");
+    desk.send(desk.request(Method::POST, &path)).await.expect(200);
+    let queue = desk.get("/queue?date=2099-01-05").await.expect(200);
+    assert_eq!(queue.body["items"][0]["place"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

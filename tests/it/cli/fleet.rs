@@ -46,6 +46,7 @@ impl Fleet {
         self.execute(
             slug,
             "drop table queue_tokens, displays;
+             drop index appointments_consulted;
              alter table appointments drop column queue_number;
              delete from refinery_schema_history where version = 13;
              update clinic_identity set schema_level = 12",
