@@ -32,8 +32,8 @@ pub mod one_time_codes;
 pub mod patients;
 pub mod platform;
 pub mod resources;
-pub mod scheduling;
 pub mod respond;
+pub mod scheduling;
 pub mod staff;
 
 // ── for demos and load tests ──

@@ -82,7 +82,7 @@ impl Readable for ListAppointments {
 /// Why a visit is cancelled.
 #[derive(Object)]
 pub struct CancelAppointment {
-    reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 impl Readable for CancelAppointment {

@@ -11,19 +11,21 @@ mod history;
 pub mod history_api;
 pub mod hold;
 mod model;
+pub mod no_show;
 #[cfg(test)]
 mod properties;
-pub mod no_show;
 mod reopen;
 pub mod reopen_api;
 pub mod reply;
 mod reschedule;
 mod seats;
+pub mod series;
 pub mod slots;
 mod steps;
 pub mod steps_api;
 mod store;
 mod tell;
+pub mod verify;
 mod video;
 
 pub use book::{BookError, Booker};

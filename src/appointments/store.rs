@@ -14,7 +14,7 @@ use super::model::{AppointmentView, Status, Taken};
 use crate::audit::Actor;
 use crate::db::Tx;
 use crate::doctors::hours::Span;
-use crate::ids::{AppointmentId, DoctorId, HoldId, LocationId, MessageId, PatientId};
+use crate::ids::{AppointmentId, DoctorId, HoldId, LocationId, MessageId, PatientId, SeriesId};
 use crate::tenancy::pools::Conn;
 
 impl sqlx::FromRow<'_, PgRow> for AppointmentView {
@@ -49,6 +49,7 @@ impl sqlx::FromRow<'_, PgRow> for AppointmentView {
                 completed_at: row.try_get(21)?,
                 late_cancelled: row.try_get(22)?,
             },
+            series_id: row.try_get(23)?,
         })
     }
 }
@@ -66,7 +67,7 @@ macro_rules! view {
             "select a.id, a.number, a.patient_id, p.full_name, a.doctor_id, ", $doctor_name, ", a.location_id,
                     a.kind, a.status, lower(a.during), upper(a.during), a.overbook_reason is not null,
                     a.reason, a.address, a.cancel_reason, a.created_at, a.updated_at, a.version, a.resource_ids,
-                    a.checked_in_at, a.started_at, a.completed_at, a.late_cancelled
+                    a.checked_in_at, a.started_at, a.completed_at, a.late_cancelled, a.series_id
              from appointments a join patients p on p.id = a.patient_id ", $doctor, " ", $rest
         )
     };
@@ -223,6 +224,26 @@ pub async fn by_id(conn: &mut Conn, id: AppointmentId) -> sqlx::Result<Option<Ap
     sqlx::query_as(view!("where a.id = $1")).bind(id).fetch_optional(conn).await
 }
 
+/// The visits of a series, by time.
+pub async fn of_series(conn: &mut Conn, id: SeriesId) -> sqlx::Result<Vec<AppointmentView>> {
+    sqlx::query_as(view!("where a.series_id = $1 order by lower(a.during), a.id"))
+        .bind(id)
+        .fetch_all(conn)
+        .await
+}
+
+/// The series itself, before its visits.
+pub async fn insert_series(tx: &mut Tx, id: SeriesId, patient: PatientId) -> sqlx::Result<()> {
+    let booked_by = tx.actor().account;
+    sqlx::query("insert into appointment_series (id, patient_id, booked_by) values ($1, $2, $3)")
+        .bind(id)
+        .bind(patient)
+        .bind(booked_by)
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
 pub async fn location_zone(conn: &mut Conn, id: LocationId) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar("select time_zone from locations where id = $1 and deleted_at is null")
         .bind(id)
@@ -254,7 +275,8 @@ pub struct Writing<'a> {
     pub view: &'a AppointmentView,
     pub overbook_reason: Option<&'a str>,
     pub claims: &'a [Claim],
-    pub message: MessageId,
+    /// None: the patient hears of it otherwise.
+    pub message: Option<MessageId>,
 }
 
 /// Visit, claims, audit and message in one statement: one round trip instead of four, at twice the rate. The claims that
@@ -268,8 +290,8 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     sqlx::query_as(concat!(
         "with visit as (
            insert into appointments (id, patient_id, doctor_id, location_id, kind, during, reason, address,
-                                     overbook_reason, booked_by, resource_ids)
-           values ($1, $2, $3, $4, $5, tstzrange($6, $7), $8, $9, $10, $11, $21)
+                                     overbook_reason, booked_by, resource_ids, series_id)
+           values ($1, $2, $3, $4, $5, tstzrange($6, $7), $8, $9, $10, $11, $21, $24)
            returning number, created_at),
          claimed as (
            insert into claims (appointment_id, subject_id, seat, during)
@@ -291,7 +313,7 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
          told as (
            insert into outbox (id, purpose, dedupe_key, subject_id, patient_id, due_at, expires_at)
            select $18, 'appointment.booked', 'appointment.booked:' || $1::text, $1, $2, now(), $6
-           where now() < $6), -- we may have waited for the locks until it began: then nobody needs to hear of it
+           where $18::uuid is not null and now() < $6), -- we may have waited for the locks until it began: then nobody needs to hear of it
          ahead as (", ahead::statement!("$1", "$2", "$4", "$6", "1", "$23"), ")
          select (select count(*) from claimed), number, created_at from visit"
     ))
@@ -318,6 +340,7 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     .bind(&view.resource_ids)
     .bind(history::of_booking(view))
     .bind(ahead::ids())
+    .bind(view.series_id)
     .fetch_one(&mut **tx)
     .await
 }

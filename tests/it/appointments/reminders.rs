@@ -106,7 +106,8 @@ async fn let_it_be_due(platform: &TestPlatform, clinic: &TestClinic, purpose: &s
 async fn a_reminder_is_sent_once_with_a_link_to_answer() {
     let (platform, clinic) = TestClinic::new().await;
     let desk = clinic.desk().await;
-    let awake = json!({ "policies": { "reminder": { "channels": ["email"], "accept_seconds": 30 } } });
+    let awake =
+        json!({ "policies": { "reminder": { "channels": ["email"], "accept_seconds": 30 } } });
     clinic.admin().await.put("/settings/messaging", "*", &awake).await.expect(200);
     desk.post("/appointments", &clinic.visit(TEN)).await.expect(201);
 
