@@ -14,7 +14,9 @@ use super::model::{AppointmentView, Status, Taken};
 use crate::audit::Actor;
 use crate::db::Tx;
 use crate::doctors::hours::Span;
-use crate::ids::{AppointmentId, DoctorId, HoldId, LocationId, MessageId, PatientId, SeriesId};
+use crate::ids::{
+    AccountId, AppointmentId, DoctorId, HoldId, LocationId, MessageId, PatientId, SeriesId,
+};
 use crate::tenancy::pools::Conn;
 
 impl sqlx::FromRow<'_, PgRow> for AppointmentView {
@@ -224,12 +226,21 @@ pub async fn by_id(conn: &mut Conn, id: AppointmentId) -> sqlx::Result<Option<Ap
     sqlx::query_as(view!("where a.id = $1")).bind(id).fetch_optional(conn).await
 }
 
-/// The visits of a series, by time.
-pub async fn of_series(conn: &mut Conn, id: SeriesId) -> sqlx::Result<Vec<AppointmentView>> {
-    sqlx::query_as(view!("where a.series_id = $1 order by lower(a.during), a.id"))
-        .bind(id)
-        .fetch_all(conn)
-        .await
+/// The visits of a series, by time; of those that claim somebody alone, if he is given.
+pub async fn of_series(
+    conn: &mut Conn,
+    id: SeriesId,
+    claiming: Option<AccountId>,
+) -> sqlx::Result<Vec<AppointmentView>> {
+    sqlx::query_as(view!(
+        "where a.series_id = $1 and ($2::uuid is null or exists (
+           select from claims c where c.appointment_id = a.id and c.subject_id = $2))
+         order by lower(a.during), a.id"
+    ))
+    .bind(id)
+    .bind(claiming)
+    .fetch_all(conn)
+    .await
 }
 
 /// The series itself, before its visits.

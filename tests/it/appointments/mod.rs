@@ -6,6 +6,7 @@ mod life;
 mod moving;
 mod reminders;
 mod reopening;
+mod series;
 
 use nadi::auth::Role;
 use serde_json::json;

@@ -86,7 +86,12 @@ async fn every_get_that_shows_personal_data_leaves_its_row() {
     let picture =
         picture.header("content-type", "image/png").body(crate::accounts::avatars::png(8, 8));
     admin.send(picture).await.expect(200);
+    let mut series = clinic.visit("2099-02-05T04:30:00Z");
+    series["every_days"] = serde_json::json!(7);
+    series["count"] = serde_json::json!(2);
+    let series = admin.post("/appointments/series", &series).await.expect(201).id();
     let ids = [
+        ("/appointments/series/{id}", format!("/appointments/series/{series}")),
         ("/patients/{id}", format!("/patients/{}", clinic.patients[0])),
         ("/patients/{id}/consents", format!("/patients/{}/consents", clinic.patients[0])),
         ("/appointments/{id}", format!("/appointments/{visit}")),

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::rows::Row;
-use crate::support::{Caller, TestClinic, TestPlatform};
+use crate::support::{Answer, Caller, TestClinic, TestPlatform};
 
 /// What the id in an operation's path names.
 #[derive(Clone, Copy, PartialEq)]
@@ -23,6 +23,8 @@ pub(super) enum Names {
     /// Whose patient is being seen.
     StartedVisit,
     CancelledVisit,
+    /// Of the first patient.
+    Series,
     Doctor,
     /// One without visits, for what would be refused otherwise.
     NewDoctor,
@@ -124,6 +126,15 @@ impl Scene {
             Names::CheckedInVisit | Names::StartedVisit | Names::CancelledVisit => {
                 self.stepped(names).await
             }
+            Names::Series => {
+                let series = self.series_at(&self.here).await;
+                if role == Therapist {
+                    for visit in series.body["items"].as_array().unwrap() {
+                        self.claim(visit["id"].as_str().unwrap()).await;
+                    }
+                }
+                series.id()
+            }
             Names::Oneself => caller.account_id.clone().unwrap(),
             Names::Doctor => self.here.doctor.to_string(),
             Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
@@ -160,6 +171,7 @@ impl Scene {
                     .expect(201)
                     .id()
             }
+            Names::Series => self.series_at(there).await.id(),
             Names::Doctor => there.doctor.to_string(),
             Names::Oneself => there.account(Doctor).to_string(),
             Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
@@ -191,6 +203,25 @@ impl Scene {
             admin.delete(&format!("/appointments/{visit}")).await.expect(200);
         }
         visit
+    }
+
+    /// Two visits that were booked as one, on days that nobody else uses.
+    async fn series_at(&self, clinic: &TestClinic) -> Answer {
+        let desk = self.staff(clinic, Receptionist).await;
+        desk.post("/appointments/series", &self.series_of(clinic)).await.expect(201)
+    }
+
+    fn series_of(&self, clinic: &TestClinic) -> Value {
+        let day = chrono::NaiveDate::from_ymd_opt(2090, 1, 1).unwrap();
+        let day = day + chrono::Days::new(2 * self.next() as u64);
+        let mut body = clinic.visit(&format!("{day}T04:30:00Z"));
+        body["every_days"] = json!(1);
+        body["count"] = json!(2);
+        body
+    }
+
+    pub(super) fn series(&self) -> Value {
+        self.series_of(&self.here)
     }
 
     /// Made by a clinic's own admin.
