@@ -53,11 +53,13 @@ fn minute(minutes: u32) -> Minute {
 type Day = (u32, u32, Option<(u32, u32)>);
 
 fn day() -> impl Strategy<Value = Day> {
-    (0..95u32, 1..64u32, proptest::option::of((0..30u32, 1..8u32))).prop_map(|(from, length, pause)| {
-        let (from, to) = (from * 15, (from + length).min(96) * 15);
-        let pause = pause.map(|(at, length)| (from + at * 15, from + (at + length) * 15));
-        (from, to, pause.filter(|(_, until)| *until <= to))
-    })
+    (0..95u32, 1..64u32, proptest::option::of((0..30u32, 1..8u32))).prop_map(
+        |(from, length, pause)| {
+            let (from, to) = (from * 15, (from + length).min(96) * 15);
+            let pause = pause.map(|(at, length)| (from + at * 15, from + (at + length) * 15));
+            (from, to, pause.filter(|(_, until)| *until <= to))
+        },
+    )
 }
 
 /// A clinic with one doctor, one room, two patients, and what is wanted of them.
@@ -435,8 +437,12 @@ impl Clinic {
                     return Ok(());
                 }
                 let by = Booker { only_patient: by_patient.then_some(patient) };
-                let request =
-                    self.request(patient, at.get(&slots).from, *with_room, *overbook && !by_patient);
+                let request = self.request(
+                    patient,
+                    at.get(&slots).from,
+                    *with_room,
+                    *overbook && !by_patient,
+                );
                 let decided = decided_by(&diary, &request, by, self.now());
                 let decided = decided.map_err(|error| TestCaseError::fail(error.to_string()))?;
                 prop_assert!(decided.overbook_reason.is_none(), "a free time is not doubled");
@@ -572,7 +578,11 @@ fn whole_day_is_offered(zone: Tz, date: NaiveDate) {
         return;
     };
     assert_eq!(slots.first().map(|slot| slot.from), Some(*first), "{zone} {date}");
-    assert_eq!(slots.last().map(|slot| slot.to), Some(*last + TimeDelta::minutes(5)), "{zone} {date}");
+    assert_eq!(
+        slots.last().map(|slot| slot.to),
+        Some(*last + TimeDelta::minutes(5)),
+        "{zone} {date}"
+    );
     assert!(slots.windows(2).all(|two| two[0].to == two[1].from), "{zone} {date}");
 }
 

@@ -34,6 +34,7 @@ mod platform;
 mod pools;
 mod rate_limits;
 mod retention;
+mod scheduling;
 mod seed;
 mod staff;
 mod templates;

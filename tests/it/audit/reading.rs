@@ -76,7 +76,8 @@ async fn every_get_that_shows_personal_data_leaves_its_row() {
     let away = serde_json::json!({ "starts_at": "2099-03-01T00:00:00Z", "ends_at": "2099-03-02T00:00:00Z" });
     let doctor = clinic.doctor;
     let away = admin.post(&format!("/doctors/{doctor}/time-off"), &away).await.expect(201).id();
-    let room = serde_json::json!({ "kind": "room", "name": "Room 1", "location_id": clinic.location });
+    let room =
+        serde_json::json!({ "kind": "room", "name": "Room 1", "location_id": clinic.location });
     let room = admin.post("/resources", &room).await.expect(201).id();
     let avatar = format!("/users/{}/avatar", clinic.account(Role::ClinicAdmin));
     let picture = admin.request(reqwest::Method::PUT, &avatar).header("if-match", "*");
