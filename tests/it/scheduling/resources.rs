@@ -66,12 +66,9 @@ async fn a_room_is_taken_once_whoever_wants_it() {
     let moved = desk.put(&path, won.header("etag"), &sent(later.clone(), None)).await.expect(200);
     assert_eq!(moved.body["resource_ids"], json!([droni]));
     assert_eq!(clinic.count("select count(*) from claims").await, 3);
-    let taken = desk.post("/appointments", &{
-        let mut again = again.clone();
-        again["starts_at"] = json!(HALF_PAST);
-        again
-    });
-    taken.await.expect(409);
+    let mut later_too = again.clone();
+    later_too["starts_at"] = json!(HALF_PAST);
+    desk.post("/appointments", &later_too).await.expect(409);
     let without =
         desk.put(&path, moved.header("etag"), &sent(later, Some(json!([])))).await.expect(200);
     assert_eq!(without.body["resource_ids"], json!([]));

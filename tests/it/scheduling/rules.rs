@@ -153,7 +153,7 @@ async fn each_kind_has_its_length_and_what_is_kept_free_around_it() {
     visit["kind"] = json!("home_visit");
     visit["address"] = json!("12 Temple Road");
     desk.post("/appointments", &visit).await.expect(201);
-    let near = |at| async { desk.post("/appointments", &clinic.visit(at)).await.status.as_u16() };
+    let near = async |at| desk.post("/appointments", &clinic.visit(at)).await.status.as_u16();
     assert_eq!(
         near("2099-01-05T05:30:00Z").await,
         409,
