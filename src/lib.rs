@@ -32,6 +32,7 @@ pub mod one_time_codes;
 pub mod patients;
 pub mod platform;
 pub mod resources;
+pub mod respond;
 pub mod scheduling;
 pub mod staff;
 

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use crate::appointments::api::AppointmentsApi;
 use crate::appointments::history_api::HistoryApi;
+use crate::appointments::reopen_api::ReopenApi;
+use crate::appointments::series::api::SeriesApi;
 use crate::appointments::steps_api::StepsApi;
 use crate::audit::api::AuditApi;
 use crate::auth::api::AuthApi;
@@ -29,6 +31,7 @@ use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
 use crate::platform::password_link::PasswordLinksApi;
 use crate::resources::api::ResourcesApi;
+use crate::respond::api::RespondApi;
 use crate::scheduling::api::SchedulingSettingsApi;
 use crate::staff::api::StaffApi;
 use crate::staff::avatars::api::AvatarsApi;
@@ -54,7 +57,7 @@ pub(super) type ClinicApis = (
     PlacesApis,
     (DoctorsApi, ExtraHoursApi),
     PatientsApi,
-    (AppointmentsApi, StepsApi, HistoryApi, LiveApi),
+    (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, SeriesApi, LiveApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -69,7 +72,7 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         (LocationsApi, HolidaysApi, ResourcesApi, SchedulingSettingsApi),
         (DoctorsApi, ExtraHoursApi),
         PatientsApi,
-        (AppointmentsApi, StepsApi, HistoryApi, LiveApi),
+        (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, SeriesApi, LiveApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),

@@ -85,7 +85,7 @@ impl Readable for ListAppointments {
 /// Why a visit is cancelled.
 #[derive(Object)]
 pub struct CancelAppointment {
-    reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 impl Readable for CancelAppointment {
@@ -374,7 +374,7 @@ pub(super) fn refuse_another_doctors(
     Err(Problem::conflict("conflict", "somebody moved this visit just now; try again"))
 }
 
-async fn zone_of(
+pub(super) async fn zone_of(
     conn: &mut crate::tenancy::pools::Conn,
     location: LocationId,
 ) -> Result<Tz, Problem> {

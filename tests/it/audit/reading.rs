@@ -28,6 +28,8 @@ const IMPERSONAL: &[&str] = &[
     "getHoliday",
     "listExtraHours",
     "getExtraHours",
+    // Shows a visit to whoever has its link, and is noted as such: nobody has signed in.
+    "getRespond",
 ];
 
 /// What is asked for, by the path's parameters, and the action of its row.

@@ -32,6 +32,15 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
     ),
     row("post", "/appointments/{id}/no-show", DESK, Names::Visit, nothing),
     row(
+        "post",
+        "/appointments/{id}/reopen",
+        DESK,
+        Names::CancelledVisit,
+        |_| json!({ "reason": "a wrong click" }),
+    ),
+    row("get", "/respond/{token}", ANYBODY, Names::Nothing, nothing),
+    row("post", "/respond/{token}", ANYBODY, Names::Nothing, |_| json!({ "action": "confirm" })),
+    row(
         "get",
         "/appointments/{id}/history",
         &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient],
