@@ -83,6 +83,7 @@ pub struct Narrow {
     pub patient: Option<PatientId>,
     pub location: Option<LocationId>,
     pub status: Option<Status>,
+    pub overbooked: Option<bool>,
     /// The last row of the page before.
     pub after: Option<(DateTime<Utc>, AppointmentId)>,
     pub limit: i64,
@@ -106,6 +107,7 @@ pub async fn of_doctor(
            and (lower(a.during), a.id) > ($2, $4)
            and ($5::uuid is null or a.patient_id = $5) and ($6::uuid is null or a.location_id = $6)
            and ($7::text is null or a.status = $7)
+           and ($9::boolean is null or (a.overbook_reason is not null) = $9)
          order by lower(a.during), a.id limit $8"
     ))
     .bind(doctor)
@@ -116,6 +118,7 @@ pub async fn of_doctor(
     .bind(narrow.location)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -130,6 +133,7 @@ pub async fn of_patient(
         "where a.patient_id = $1 and lower(a.during) >= $2 and lower(a.during) < $3
            and (lower(a.during), a.id) > ($2, $4)
            and ($5::uuid is null or a.location_id = $5) and ($6::text is null or a.status = $6)
+           and ($8::boolean is null or (a.overbook_reason is not null) = $8)
          order by lower(a.during), a.id limit $7"
     ))
     .bind(patient)
@@ -139,6 +143,7 @@ pub async fn of_patient(
     .bind(narrow.location)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -152,6 +157,7 @@ pub async fn of_location(
     sqlx::query_as(view!(
         "where a.location_id = $1 and lower(a.during) >= $2 and lower(a.during) < $3
            and (lower(a.during), a.id) > ($2, $4) and ($5::text is null or a.status = $5)
+           and ($7::boolean is null or (a.overbook_reason is not null) = $7)
          order by lower(a.during), a.id limit $6"
     ))
     .bind(location)
@@ -160,6 +166,7 @@ pub async fn of_location(
     .bind(id)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -169,6 +176,7 @@ pub async fn of_everybody(conn: &mut Conn, narrow: &Narrow) -> sqlx::Result<Vec<
     sqlx::query_as(view!(
         "where lower(a.during) >= $1 and lower(a.during) < $2 and (lower(a.during), a.id) > ($1, $3)
            and ($4::text is null or a.status = $4)
+           and ($6::boolean is null or (a.overbook_reason is not null) = $6)
          order by lower(a.during), a.id limit $5"
     ))
     .bind(at)
@@ -176,6 +184,7 @@ pub async fn of_everybody(conn: &mut Conn, narrow: &Narrow) -> sqlx::Result<Vec<
     .bind(id)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -193,6 +202,7 @@ pub async fn claiming(
            and lower(a.during) >= $2 and (lower(a.during), a.id) > ($2, $4)
            and ($5::uuid is null or a.doctor_id = $5) and ($6::uuid is null or a.patient_id = $6)
            and ($7::uuid is null or a.location_id = $7) and ($8::text is null or a.status = $8)
+           and ($10::boolean is null or (a.overbook_reason is not null) = $10)
          order by lower(a.during), a.id limit $9"
     ))
     .bind(subject)
@@ -204,6 +214,7 @@ pub async fn claiming(
     .bind(narrow.location)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }

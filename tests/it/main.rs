@@ -35,6 +35,7 @@ mod pools;
 mod rate_limits;
 mod respond;
 mod retention;
+mod scheduling;
 mod seed;
 mod staff;
 mod templates;

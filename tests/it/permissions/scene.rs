@@ -30,6 +30,10 @@ pub(super) enum Names {
     NewDoctor,
     /// Of a doctor: two ids, `<doctor>/<time off>`.
     TimeOff,
+    /// Of a doctor: two ids, `<doctor>/<extra hours>`.
+    ExtraHours,
+    Holiday,
+    Resource,
     User,
     /// The caller's own account.
     Oneself,
@@ -137,9 +141,13 @@ impl Scene {
             }
             Names::Oneself => caller.account_id.clone().unwrap(),
             Names::Doctor => self.here.doctor.to_string(),
-            Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
-                self.made_at(&self.here, names).await
-            }
+            Names::NewDoctor
+            | Names::TimeOff
+            | Names::ExtraHours
+            | Names::Holiday
+            | Names::Resource
+            | Names::User
+            | Names::Location => self.made_at(&self.here, names).await,
             Names::Template => {
                 let admin = self.staff(&self.here, ClinicAdmin).await;
                 let words = json!({ "body": "Dear {given_name}, until {when}!" });
@@ -174,9 +182,13 @@ impl Scene {
             Names::Series => self.series_at(there).await.id(),
             Names::Doctor => there.doctor.to_string(),
             Names::Oneself => there.account(Doctor).to_string(),
-            Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
-                self.made_at(there, names).await
-            }
+            Names::NewDoctor
+            | Names::TimeOff
+            | Names::ExtraHours
+            | Names::Holiday
+            | Names::Resource
+            | Names::User
+            | Names::Location => self.made_at(there, names).await,
             Names::Template => "appointment.forgotten".to_owned(),
             Names::Clinic => {
                 let other = self.platform.platform_account(ClinicOwner).await;
@@ -235,11 +247,22 @@ impl Scene {
                 make("/users", hand).await
             }
             Names::Location => make("/locations", json!({ "name": self.slug() })).await,
+            Names::Holiday => {
+                make("/holidays", json!({ "first_day": "2098-12-25", "name": self.slug() })).await
+            }
+            Names::Resource => {
+                make("/resources", json!({ "kind": "equipment", "name": self.slug() })).await
+            }
             _ => {
                 let vaidya = json!({ "full_name": "A Vaidya", "email": self.email() });
                 let doctor = make("/doctors", vaidya).await;
                 if names == Names::NewDoctor {
                     return doctor;
+                }
+                if names == Names::ExtraHours {
+                    let extra = json!({ "location_id": clinic.location, "day": "2099-03-01", "starts_at": "10:00", "ends_at": "12:00" });
+                    let extra = make(&format!("/doctors/{doctor}/extra-hours"), extra).await;
+                    return format!("{doctor}/{extra}");
                 }
                 let away = json!({ "starts_at": "2099-03-01T00:00:00Z", "ends_at": "2099-03-02T00:00:00Z" });
                 format!("{doctor}/{}", make(&format!("/doctors/{doctor}/time-off"), away).await)

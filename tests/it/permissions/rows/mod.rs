@@ -10,6 +10,7 @@ mod messaging;
 mod one_time_codes;
 mod patients;
 mod platform;
+mod scheduling;
 mod staff;
 mod templates;
 
@@ -28,6 +29,7 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     staff::ROWS,
     locations::ROWS,
     doctors::ROWS,
+    scheduling::ROWS,
     templates::ROWS,
     audit::ROWS,
     accounts::ROWS,
