@@ -114,9 +114,7 @@ pub fn answered(operation: &str, status: u16, took: Duration) {
 /// The page that Prometheus reads.
 pub fn page() -> String {
     // An alarm can only be set on a figure that is there before the first trouble.
-    for figure in
-        [&HINTS_OWED, &CLINICS, &CONNECTIONS, &AUDIT_READS_WAITING, &LIVE_LISTENERS]
-    {
+    for figure in [&HINTS_OWED, &CLINICS, &CONNECTIONS, &AUDIT_READS_WAITING, &LIVE_LISTENERS] {
         LazyLock::force(figure);
     }
     LazyLock::force(&LEDGER_MISSED);

@@ -189,9 +189,8 @@ async fn counted_principal(request: &Request, unlimited: bool) -> Result<Princip
 
 /// What the bearer token of a request says.
 fn verified(request: &Request) -> Result<Verified, Problem> {
-    token::verify(&Context::of(request).realm, bearer(request)?).ok_or_else(|| {
-        Problem::unauthenticated("this access token is not good here, or no longer")
-    })
+    token::verify(&Context::of(request).realm, bearer(request)?)
+        .ok_or_else(|| Problem::unauthenticated("this access token is not good here, or no longer"))
 }
 
 async fn principal(context: &Context, claims: Verified) -> Result<Principal, Problem> {

@@ -86,7 +86,9 @@ impl LiveApi {
         let query = query.read()?;
         let from = last.0.filter(|id| !id.is_empty()).or(query.last_event_id);
         let from = from.map(|id| id.parse::<Cursor>()).transpose().map_err(|_| {
-            Problem::bad_request("`Last-Event-ID` is not the id of an event: leave it out to begin anew")
+            Problem::bad_request(
+                "`Last-Event-ID` is not the id of an event: leave it out to begin anew",
+            )
         })?;
         let stream = live.listen(&clinic, &caller.sessions, &who, from).await?;
         // Ids alone go out, but whose visits change and when is personal: that somebody listened is on record.

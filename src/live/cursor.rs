@@ -52,7 +52,17 @@ mod tests {
     fn a_cursor_reads_as_it_is_written_and_nothing_else_does() {
         let cursor = Cursor { xid: 7421, id: 88 };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for text in ["", "7421", "7421-", "-88", "7421-+8", "7421-8-9", "7421.88", "9223372036854775808-1", "٣-1"] {
+        for text in [
+            "",
+            "7421",
+            "7421-",
+            "-88",
+            "7421-+8",
+            "7421-8-9",
+            "7421.88",
+            "9223372036854775808-1",
+            "٣-1",
+        ] {
             assert_eq!(text.parse::<Cursor>(), Err(NoCursor), "{text}");
         }
     }

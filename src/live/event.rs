@@ -208,7 +208,8 @@ mod tests {
             let eyes = Eyes::of(role, account, patient)?;
             let bytes = batch.seen_by(eyes)?;
             let text = String::from_utf8(bytes.to_vec()).unwrap();
-            let ids = text.lines().filter_map(|line| line.strip_prefix("id: 7-")).map(str::to_owned);
+            let ids =
+                text.lines().filter_map(|line| line.strip_prefix("id: 7-")).map(str::to_owned);
             Some(ids.collect::<String>())
         };
         let anybody = AccountId::new();
@@ -241,6 +242,9 @@ mod tests {
         write(&mut bytes, &row);
 
         let data = r#"{"kind":"queue.called","at":"1970-01-01T00:00:00Z"}"#;
-        assert_eq!(String::from_utf8(bytes).unwrap(), format!("id: 7-1\nevent: queue\ndata: {data}\n\n"));
+        assert_eq!(
+            String::from_utf8(bytes).unwrap(),
+            format!("id: 7-1\nevent: queue\ndata: {data}\n\n")
+        );
     }
 }

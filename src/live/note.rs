@@ -25,7 +25,8 @@ pub struct Event<'a> {
 /// claims him, and hears that it no longer does.
 pub async fn note(tx: &mut Tx, event: Event<'_>) -> sqlx::Result<()> {
     tx.note_news();
-    let details = if event.details.is_null() { Value::Object(Default::default()) } else { event.details };
+    let details =
+        if event.details.is_null() { Value::Object(Default::default()) } else { event.details };
     sqlx::query(
         "insert into live_events (kind, appointment_id, doctor_id, patient_id, location_id, subjects, details)
          values ($1, $2, $3, $4, $5,

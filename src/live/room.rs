@@ -279,9 +279,10 @@ async fn rights_of(
     sessions: &[SessionId],
 ) -> Result<HashMap<SessionId, Rights>, Problem> {
     let live = sessions::live_among(realm, sessions).await?;
-    let rights = live.into_iter().filter(|(_, row)| !row.must_enrol).filter_map(|(session, row)| {
-        Some((session, Rights::of(row.role, row.account, row.patient)?))
-    });
+    let rights =
+        live.into_iter().filter(|(_, row)| !row.must_enrol).filter_map(|(session, row)| {
+            Some((session, Rights::of(row.role, row.account, row.patient)?))
+        });
     Ok(rights.collect())
 }
 

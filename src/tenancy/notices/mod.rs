@@ -225,11 +225,9 @@ mod tests {
     #[test]
     fn a_notice_is_heard_as_it_was_said() {
         let (realm, by) = (Uuid::from_u128(7), Uuid::from_u128(8));
-        for notice in [
-            Notice::Clinic("shanti".into()),
-            Notice::Sessions(realm),
-            Notice::News { realm, by },
-        ] {
+        for notice in
+            [Notice::Clinic("shanti".into()), Notice::Sessions(realm), Notice::News { realm, by }]
+        {
             assert_eq!(Notice::parse(&notice.payload()), Some(notice));
         }
     }

@@ -51,7 +51,8 @@ async fn a_stream_ends_with_its_session_its_account_and_its_role() {
     };
 
     let desk = clinic.desk().await;
-    let logout = scene.ends(&desk, async || drop(desk.post("/auth/logout", &Value::Null).await.expect(204)));
+    let logout =
+        scene.ends(&desk, async || drop(desk.post("/auth/logout", &Value::Null).await.expect(204)));
     end("session", logout.await);
 
     let (desk, other) = (clinic.desk().await, clinic.desk().await);
@@ -156,6 +157,9 @@ async fn an_instance_that_stops_ends_its_streams_first() {
     // The other goes on where this one stopped.
     let there = desk.at(&other.address, &clinic.host);
     let mut back = Watcher::from(&there, &heard).await;
-    desk.at(&other.address, &clinic.host).delete(&format!("/appointments/{visit}")).await.expect(200);
+    desk.at(&other.address, &clinic.host)
+        .delete(&format!("/appointments/{visit}"))
+        .await
+        .expect(200);
     assert_eq!(back.hears().await, super::pair("cancelled", &visit));
 }

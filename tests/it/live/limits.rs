@@ -74,7 +74,8 @@ async fn who_listens_is_on_record() {
     let _watcher = Watcher::new(&patient).await;
 
     until("it is noted", async || {
-        let row = "select count(*) from audit_log where action = 'live.read' and entity_id = session_id
+        let row =
+            "select count(*) from audit_log where action = 'live.read' and entity_id = session_id
                    and about_id is not null and role = 'patient'";
         clinic.count(row).await == 1
     })
@@ -120,6 +121,10 @@ async fn who_reads_nothing_holds_nobody_up_and_is_let_go() {
     assert_eq!(watcher.hears().await, pair("booked", &next));
     let mut rest = String::new();
     slow.read_to_string(&mut rest).await.unwrap_or_else(|error| panic!("{error}"));
-    assert!(rest.contains("{\"reason\":\"behind\"}"), "{}", &rest[rest.len().saturating_sub(500)..]);
+    assert!(
+        rest.contains("{\"reason\":\"behind\"}"),
+        "{}",
+        &rest[rest.len().saturating_sub(500)..]
+    );
     assert!(rest.contains("\"n\":1,") && !rest.contains(&format!("\"n\":{MANY},")));
 }

@@ -92,6 +92,11 @@ impl Watcher {
         (text("kind"), text("appointment_id"))
     }
 
+    /// Reads on until this is heard.
+    async fn hears_at_last(&mut self, kind: &str, visit: &str) {
+        while self.hears().await != pair(kind, visit) {}
+    }
+
     /// Reads to the end, and says why it came.
     async fn ends(mut self) -> String {
         let mut last = Heard::default();
