@@ -60,6 +60,8 @@ permissions! {
     /// Doctors' public profiles, locations, hours, slots.
     ReadPlaces = "places.read": EVERYBODY;
     WritePlaces = "places.write": &[ClinicAdmin];
+    /// The rules of booking.
+    ManageScheduling = "scheduling.manage": &[ClinicAdmin];
     /// A patient sees himself alone.
     ReadPatients = "patients.read": EVERYBODY;
     /// A patient changes himself alone.
@@ -71,6 +73,10 @@ permissions! {
         &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient];
     /// A patient books, moves and cancels his own alone.
     WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
+    /// What the desk does when somebody comes, or does not.
+    ReceivePatients = "appointments.receive": &[ClinicAdmin, Doctor, Receptionist];
+    /// A doctor sees his own patients alone.
+    ConductVisits = "appointments.conduct": &[ClinicAdmin, Doctor];
     ReadTemplates = "templates.read": &[ClinicAdmin];
     WriteTemplates = "templates.write": &[ClinicAdmin];
     /// Who did and who read what.

@@ -8,9 +8,10 @@ use secrecy::SecretString;
 use super::channels::Channel;
 use super::kind::Kind;
 use crate::auth::links;
-use crate::ids::{AccountId, PatientId};
+use crate::ids::{AccountId, AppointmentId, PatientId};
 use crate::one_time_codes::{self, Addressed, Unaddressed};
 use crate::outbox::{self, OutboxRow};
+use crate::respond::{self, Press, Token};
 use crate::tenancy::Clinic;
 use crate::tenancy::pools::Conn;
 use crate::time;
@@ -25,6 +26,7 @@ pub struct Recipient {
     pub phone: Option<String>,
     pub email: Option<String>,
     pub language: Option<String>,
+    /// By which it is night for them.
     pub time_zone: Tz,
 }
 
@@ -58,6 +60,8 @@ pub struct Visit {
     /// May be empty.
     pub address: String,
     pub phone: Option<String>,
+    /// Where its patient confirms or cancels, while that can be done.
+    pub respond_url: Option<String>,
 }
 
 /// What an intent becomes.
@@ -97,9 +101,12 @@ pub async fn facts(
                 Err(Unaddressed::Db(error)) => Err(error.into()),
             }
         }
-        Kind::Booked | Kind::Moved | Kind::Cancelled | Kind::ReminderDay | Kind::ReminderHours => {
-            of_visit(clinic, conn, kind, row).await
-        }
+        Kind::Booked
+        | Kind::Moved
+        | Kind::Cancelled
+        | Kind::ReplyFailed
+        | Kind::ReminderDay
+        | Kind::ReminderHours => of_visit(clinic, conn, kind, row).await,
         Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => {
             of_link(clinic, conn, kind, row).await
         }
@@ -121,6 +128,7 @@ struct VisitRow {
     location_address: String,
     location_phone: Option<String>,
     time_zone: String,
+    own_time_zone: Option<String>,
 }
 
 async fn of_visit(
@@ -133,9 +141,10 @@ async fn of_visit(
         "select a.number, a.status, lower(a.during) as starts_at,
                 p.id as patient_id, p.full_name as patient_name, p.email, p.phone, p.language,
                 u.full_name as doctor_name, l.name as location_name, l.address as location_address,
-                l.phone as location_phone, l.time_zone
+                l.phone as location_phone, l.time_zone, w.time_zone as own_time_zone
          from appointments a join patients p on p.id = a.patient_id and p.deleted_at is null
          join users u on u.id = a.doctor_id join locations l on l.id = a.location_id
+         left join preferences w on w.user_id = p.user_id
          where a.id = $1",
     )
     .bind(row.subject_id)
@@ -144,6 +153,7 @@ async fn of_visit(
     let Some(visit) = visit else { return Ok(Composed::Needless("the patient is gone")) };
     let holds = match kind {
         Kind::Cancelled => visit.status == "cancelled",
+        Kind::ReplyFailed => true,
         Kind::ReminderDay | Kind::ReminderHours => {
             matches!(visit.status.as_str(), "booked" | "confirmed")
         }
@@ -153,6 +163,10 @@ async fn of_visit(
         return Ok(Composed::Needless("the visit has changed since"));
     }
     let zone = time::zone(&visit.time_zone).unwrap_or(clinic.zone);
+    let open = matches!(visit.status.as_str(), "booked" | "confirmed");
+    let token = Token { visit: AppointmentId(row.subject_id), starts_at: visit.starts_at };
+    let token = Some(token).filter(|_| kind.asks_for_a_reply() && open);
+    let own_zone = visit.own_time_zone.as_deref().and_then(time::zone);
     Ok(Composed::Facts(Box::new(Facts {
         kind,
         recipient: Recipient {
@@ -162,7 +176,7 @@ async fn of_visit(
             phone: visit.phone,
             email: visit.email,
             language: visit.language,
-            time_zone: zone,
+            time_zone: own_zone.unwrap_or(zone),
         },
         values: Values::Visit(Visit {
             number: visit.number,
@@ -173,9 +187,10 @@ async fn of_visit(
             location: visit.location_name,
             address: visit.location_address,
             phone: visit.location_phone,
+            respond_url: token.map(|token| respond::url(clinic, token)),
         }),
         channels: channels(&row.channels),
-        replies: Vec::new(),
+        replies: token.map(|token| Press::payloads(&clinic.keys, token)).unwrap_or_default(),
         written_at: clinic.clock.now(),
     })))
 }

@@ -34,6 +34,7 @@ mod plans;
 mod platform;
 mod pools;
 mod rate_limits;
+mod respond;
 mod retention;
 mod seed;
 mod staff;

@@ -12,7 +12,7 @@ use crate::support::{Ran, TestPlatform, nadi};
 
 /// This binary's level, and the one before.
 const LEVEL: i32 = 12;
-const BEFORE: i32 = 9;
+const BEFORE: i32 = LEVEL - 1;
 
 struct Fleet {
     platform: TestPlatform,
@@ -47,7 +47,7 @@ impl Fleet {
             slug,
             "drop table live_events, live_floor;
              delete from refinery_schema_history where version = 12;
-             update clinic_identity set schema_level = 9",
+             update clinic_identity set schema_level = 11",
         )
         .await;
     }

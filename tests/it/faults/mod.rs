@@ -2,6 +2,7 @@
 //! real binary is killed, frozen and cut off, between a mail server and a PostgreSQL that go on.
 
 mod central;
+mod crowd;
 mod kills;
 mod mail;
 mod points;
@@ -30,6 +31,7 @@ impl Scene {
         let clinic = platform.clinic("shanti").await;
         // The founder's invitation is not what is looked at here.
         sqlx::query("delete from outbox").execute(&mut clinic.connection().await).await.unwrap();
+        clinic.reminds_nobody().await;
         Self { platform, clinic, mail }
     }
 
