@@ -22,6 +22,7 @@ mod idle;
 mod isolation;
 mod ledger;
 mod ledger_model;
+mod live;
 mod locations;
 mod messages;
 mod midnight;

@@ -5,6 +5,7 @@ mod appointments;
 mod audit;
 mod auth;
 mod doctors;
+mod live;
 mod locations;
 mod messaging;
 mod one_time_codes;
@@ -26,6 +27,7 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     patients::ROWS,
     messaging::ROWS,
     appointments::ROWS,
+    live::ROWS,
     staff::ROWS,
     locations::ROWS,
     doctors::ROWS,
