@@ -14,7 +14,7 @@ use crate::audit::{self, Act, Seen};
 use crate::error::Problem;
 use crate::http::context::{Anybody, Context};
 use crate::http::fields::{Fields, Readable, line, verbatim};
-use crate::http::input::Input;
+use crate::http::input::{Input, NoBody};
 use crate::http::page::Listing;
 use crate::http::path::Path;
 use crate::http::payload::{Done, Payload};
@@ -130,14 +130,25 @@ impl AuthApi {
     ///
     /// The access token stops working before the answer.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, who: May<OwnSession>, caller: Anybody) -> Result<Done, Problem> {
-        end_one(&caller.context, &who, who.session).await?;
+    async fn logout(
+        &self,
+        who: May<OwnSession>,
+        caller: Anybody,
+        nothing: NoBody,
+    ) -> Result<Done, Problem> {
+        end_one(&caller.context, &who, who.session, &nothing).await?;
         Ok(Done)
     }
 
     /// End all my sessions
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logoutAll")]
-    async fn logout_all(&self, who: May<OwnSession>, caller: Anybody) -> Result<Done, Problem> {
+    async fn logout_all(
+        &self,
+        who: May<OwnSession>,
+        caller: Anybody,
+        nothing: NoBody,
+    ) -> Result<Done, Problem> {
+        nothing.read()?;
         let mut tx = caller.realm.begin(who.actor()).await?;
         let ended = store::end_sessions(&mut tx, who.account, "logout_all").await?;
         let act = Act::new("session.all_ended", "account", who.account);
@@ -206,7 +217,8 @@ impl AuthApi {
         caller: Anybody,
         id: Path<SessionId>,
     ) -> Result<Done, Problem> {
-        match end_one(&caller.context, &who, id.0).await? {
+        match end_one(&caller.context, &who, id.0, &nothing).await? {
+        nothing: NoBody,
             true => Ok(Done),
             false => Err(Problem::not_found()),
         }
@@ -235,10 +247,12 @@ async fn end_one(
     session: SessionId,
 ) -> Result<bool, Problem> {
     let mut tx = context.realm.begin(who.actor()).await?;
+    nothing: &NoBody,
     let ended = store::end_session(&mut tx, who.account, session, "logout").await?;
     if ended {
         audit::record(&mut tx, Act::new("session.ended", "session", session)).await?;
     }
+        nothing.read()?;
     tx.commit().await?;
     if ended {
         context.sessions.changed(&context.realm).await; // else nobody's session is another than before

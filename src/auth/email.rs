@@ -13,7 +13,7 @@ use crate::db::Tx;
 use crate::error::Problem;
 use crate::http::context::{Anybody, Here};
 use crate::http::fields::{Fields, Readable, verbatim};
-use crate::http::input::Input;
+use crate::http::input::{Input, NoBody};
 use crate::http::limits::Limit;
 use crate::http::payload::{Accepted, Done};
 use crate::ids::{AccountId, MessageId};
@@ -57,7 +57,9 @@ impl EmailApi {
         &self,
         who: May<ReadStaff>,
         clinic: Here,
+        nothing: NoBody,
     ) -> Result<Accepted<VerifyEmailRequested>, Problem> {
+        nothing.read()?;
         let words = "too many letters were asked for; look for the last one, or wait";
         let asked = Tries::of(&clinic, &ASKED, &who.account.to_string(), words);
         let mut tx = clinic.begin_telling(who.actor(), &[]).await?;

@@ -20,7 +20,7 @@ use crate::http::context::{Anybody, Here};
 use crate::http::etag::{ETag, IfMatch};
 use crate::http::fields::{self, Fields, Readable};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
-use crate::http::input::{Input, Query};
+use crate::http::input::{Input, NoBody, Query};
 use crate::http::page::{Listing, Page};
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
@@ -254,10 +254,12 @@ impl StaffApi {
         caller: Anybody,
         id: Path<AccountId>,
         if_match: IfMatch,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         let mut tx = begin_over_quietly(&clinic, &who, id.0).await?;
         let before = staff_only(store::lock(&mut tx, id.0).await?)?;
         if_match.honour(ETag(before.version))?;
+        nothing.read()?;
         refuse_oneself(&who, id.0, "somebody else has to remove you")?;
         remove_account(&mut tx, &before, clinic.clock.now()).await?;
         tx.commit().await?;

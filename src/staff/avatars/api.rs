@@ -15,7 +15,8 @@ use crate::auth::{May, Role};
 use crate::db::Tx;
 use crate::error::Problem;
 use crate::http::context::Here;
-use crate::http::etag::{ETag, IfMatch};
+use crate::http::etag::{ETag, IfMatch, IfNoneMatch};
+use crate::http::input::NoBody;
 use crate::http::path::Path;
 use crate::http::payload::{Done, Stored};
 use crate::ids::AccountId;
@@ -33,7 +34,7 @@ pub struct AvatarView {
     height: u32,
 }
 
-/// `200` with the image itself. A browser that is made to show it as something else may run nothing of it.
+/// `200` with the image itself, or `304` for who has it. A browser that is made to show it as something else may run nothing of it.
 pub struct Picture {
     content_type: String,
     bytes: Vec<u8>,
@@ -91,7 +92,12 @@ impl AvatarsApi {
         drop(conn);
         who.saw(Seen::one("avatar", id.0)).await?;
         let store::AvatarRow { content_type, bytes, version } = row;
-        Ok(Picture { content_type, bytes, etag: ETag(version) })
+        let etag = ETag(version);
+        if if_none_match.has(etag) {
+            return Ok(Picture { image: None, etag }); // nothing is shown
+        }
+        who.saw(Seen::one("avatar", id.0)).await?;
+        Ok(Picture { image: Some((content_type, bytes)), etag })
     }
 
     /// Set somebody's picture
@@ -148,10 +154,12 @@ impl AvatarsApi {
 /// The account whose picture this caller may change, locked.
 async fn changeable(
     tx: &mut Tx,
+        nothing: NoBody,
     who: &May<OwnAccount>,
     id: AccountId,
 ) -> Result<AccountView, Problem> {
     if who.is_patient() && who.account != id {
+        nothing.read()?;
         return Err(Problem::not_found());
     }
     let account = accounts::lock(tx, id).await?.ok_or_else(Problem::not_found)?;

@@ -55,6 +55,18 @@ impl Scene {
         self.count.fetch_add(1, Ordering::Relaxed)
     }
 
+    pub(super) async fn new() -> Self {
+        let platform = TestPlatform::new().await;
+        let here = platform.clinic("shanti").await;
+        let elsewhere = platform.clinic("arogya").await;
+        // One body for all: a patient's own number would have to be sent back with it.
+        sqlx::query("update users set phone = null")
+            .execute(&mut here.connection().await)
+            .await
+            .unwrap();
+        Self { platform, here, elsewhere, count: AtomicUsize::new(0), known: Mutex::default() }
+    }
+
     pub(super) fn slug(&self) -> String {
         format!("clinic-{}", self.next())
     }
