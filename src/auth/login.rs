@@ -88,7 +88,7 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
         return Err(wrong);
     };
     match second_factor::judge(&mut tx, realm, account.id, proof).await? {
-        Judged::Passed => {}
+        Judged::None | Judged::Passed => {}
         Judged::Wanted => return Err(second_factor::required()),
         Judged::Wrong => {
             tx.commit().await?;

@@ -18,6 +18,7 @@ pub mod sessions;
 mod store;
 pub mod token;
 pub mod tries;
+pub mod told;
 
 pub use may::{May, Permission, Principal};
 pub use role::Role;

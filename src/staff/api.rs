@@ -270,7 +270,11 @@ impl StaffApi {
 
 /// Opens a change of somebody's account, with his lock and the admin's own: of two admins who suspend each other at the
 /// same moment the second finds that he is none any more, and the clinic keeps one.
-async fn begin_over(clinic: &Here, who: &May<WriteStaff>, id: AccountId) -> Result<Tx, Problem> {
+pub(super) async fn begin_over(
+    clinic: &Here,
+    who: &May<WriteStaff>,
+    id: AccountId,
+) -> Result<Tx, Problem> {
     still_admin(clinic.begin_telling(who.actor(), &[id.0, who.account.0]).await?, who).await
 }
 
@@ -291,11 +295,11 @@ async fn still_admin(mut tx: Tx, who: &May<WriteStaff>) -> Result<Tx, Problem> {
 }
 
 /// Accounts of patients are not there: they belong to the patients.
-fn staff_only(user: Option<AccountView>) -> Result<AccountView, Problem> {
+pub(super) fn staff_only(user: Option<AccountView>) -> Result<AccountView, Problem> {
     user.filter(AccountView::is_staff).ok_or_else(Problem::not_found)
 }
 
-fn refuse_oneself(
+pub(super) fn refuse_oneself(
     who: &May<WriteStaff>,
     id: AccountId,
     words: &'static str,

@@ -124,15 +124,26 @@ pub async fn spend_recovery_code(
     Ok(spent.rows_affected() > 0)
 }
 
-pub async fn remove(tx: &mut Tx, account: AccountId) -> sqlx::Result<bool> {
-    let removed = sqlx::query(
-        "with codes as (delete from recovery_codes where user_id = $1)
-         delete from second_factors where user_id = $1",
+/// Whether there is a confirmed factor; and it stays one until this transaction ends.
+pub async fn lock_confirmed(tx: &mut Tx, account: AccountId) -> sqlx::Result<bool> {
+    let found: Option<bool> = sqlx::query_scalar(
+        "select true from second_factors where user_id = $1 and confirmed_at is not null for update",
     )
     .bind(account)
-    .execute(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await?;
-    Ok(removed.rows_affected() > 0)
+    Ok(found.is_some())
+}
+
+/// Removes a factor; whether it was confirmed, if there was one.
+pub async fn remove(tx: &mut Tx, account: AccountId) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar(
+        "with codes as (delete from recovery_codes where user_id = $1)
+         delete from second_factors where user_id = $1 returning confirmed_at is not null",
+    )
+    .bind(account)
+    .fetch_optional(&mut **tx)
+    .await
 }
 
 /// Whether somebody has been let in from this address lately.

@@ -3,6 +3,7 @@
 pub mod avatars;
 mod email;
 mod guesses;
+mod letters;
 mod passwords;
 mod preferences;
 mod required;
