@@ -123,7 +123,8 @@ fn read_fields<T>(
     }
 }
 
-fn too_slow() -> Problem {
+/// `408`
+pub fn too_slow() -> Problem {
     Problem::new(
         StatusCode::REQUEST_TIMEOUT,
         "request-timeout",
@@ -205,7 +206,6 @@ impl<'a, T: Readable + Type> ApiExtractor<'a> for Input<T> {
     }
 }
 
-/// The query of a request. Its schema's properties become the operation's parameters (`http/openapi.rs`).
 /// Of an operation that takes neither body nor query: a parameter all the same is a misspelling. It is told where the faults
 /// of a body would be: after what the path names and after the precondition, and before any conflict.
 pub struct NoBody {
@@ -229,6 +229,7 @@ impl<'a> FromRequest<'a> for NoBody {
     }
 }
 
+/// The query of a request. Its schema's properties become the operation's parameters (`http/openapi.rs`).
 pub struct Query<T> {
     query: String,
     frame: Frame,
