@@ -168,6 +168,8 @@ impl AuthApi {
         let SetPasswordRequest { token, password } = body.read()?;
         let mut conn = caller.realm.read().await?;
         if !links::is_good(&mut conn, &token, Purpose::SetPassword).await? {
+            drop(conn);
+            links::note_refused(&caller.realm, caller.actor(), Purpose::SetPassword).await;
             return Err(link_expired()); // before the hash: that is only for those who have a link
         }
         drop(conn);
@@ -216,9 +218,9 @@ impl AuthApi {
         who: May<OwnSession>,
         caller: Anybody,
         id: Path<SessionId>,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         match end_one(&caller.context, &who, id.0, &nothing).await? {
-        nothing: NoBody,
             true => Ok(Done),
             false => Err(Problem::not_found()),
         }
@@ -245,14 +247,14 @@ async fn end_one(
     context: &Context,
     who: &May<OwnSession>,
     session: SessionId,
+    nothing: &NoBody,
 ) -> Result<bool, Problem> {
     let mut tx = context.realm.begin(who.actor()).await?;
-    nothing: &NoBody,
     let ended = store::end_session(&mut tx, who.account, session, "logout").await?;
     if ended {
+        nothing.read()?;
         audit::record(&mut tx, Act::new("session.ended", "session", session)).await?;
     }
-        nothing.read()?;
     tx.commit().await?;
     if ended {
         context.sessions.changed(&context.realm).await; // else nobody's session is another than before

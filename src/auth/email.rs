@@ -89,8 +89,11 @@ impl EmailApi {
     ) -> Result<Done, Problem> {
         let token = body.read()?.token;
         let mut tx = clinic.begin(caller.actor()).await?;
-        let account = links::use_up(&mut tx, &token, Purpose::VerifyEmail).await?;
-        let account = account.ok_or_else(link_expired)?;
+        let Some(account) = links::use_up(&mut tx, &token, Purpose::VerifyEmail).await? else {
+            tx.rollback().await?;
+            links::note_refused(&clinic, caller.actor(), Purpose::VerifyEmail).await;
+            return Err(link_expired());
+        };
         note_verified(&mut tx, account).await?;
         audit::record(&mut tx, Act::new("account.email_verified", "account", account)).await?;
         tx.commit().await?;

@@ -12,13 +12,14 @@ pub mod password;
 pub mod passwords;
 pub mod refresh;
 pub mod refresh_token;
+pub mod refusals;
 pub mod role;
 pub mod second_factor;
 pub mod sessions;
 mod store;
 pub mod token;
-pub mod tries;
 pub mod told;
+pub mod tries;
 
 pub use may::{May, Permission, Principal};
 pub use role::Role;

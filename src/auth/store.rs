@@ -103,6 +103,12 @@ pub async fn lock_failures(tx: &mut Tx, subject: &[u8; 32]) -> sqlx::Result<()> 
     sqlx::query("select pg_advisory_xact_lock($1)").bind(key).execute(&mut **tx).await.map(drop)
 }
 
+/// As [`lock_failures`], for who would rather go than wait: false when somebody else has it.
+pub async fn try_lock_failures(tx: &mut Tx, subject: &[u8; 32]) -> sqlx::Result<bool> {
+    let key = i64::from_be_bytes(subject[..8].try_into().expect("eight of thirty-two"));
+    sqlx::query_scalar("select pg_try_advisory_xact_lock($1)").bind(key).fetch_one(&mut **tx).await
+}
+
 /// Notes a failure, and forgets this subject's old ones.
 pub async fn note_failure(tx: &mut Tx, subject: &[u8], window: Duration) -> sqlx::Result<()> {
     sqlx::query(

@@ -51,6 +51,8 @@ pub async fn change(
 pub async fn reset(at: &Context, token: &str, new: String, actor: Actor) -> Result<(), Problem> {
     let mut conn = at.realm.read().await?;
     if !links::is_good(&mut conn, token, Purpose::ResetPassword).await? {
+        drop(conn);
+        links::note_refused(&at.realm, actor, Purpose::ResetPassword).await;
         return Err(link_expired()); // before the hash: that is only for those who have a link
     }
     drop(conn);

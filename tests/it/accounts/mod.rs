@@ -6,6 +6,7 @@ mod guesses;
 mod letters;
 mod passwords;
 mod preferences;
+mod refused;
 mod required;
 mod resets;
 mod second_factor;
