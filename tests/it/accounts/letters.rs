@@ -4,8 +4,19 @@ use nadi::auth::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ADMIN, DOCTOR, NEW_PASSWORD, change, enrol, forgot, log_in, reset, token};
-use crate::support::{PASSWORD, TestClinic, TestPlatform, until};
+use super::{ADMIN, App, DOCTOR, NEW_PASSWORD, change, forgot, log_in, reset, token};
+use crate::support::{Caller, PASSWORD, TestClinic, TestPlatform, until};
+
+/// Somebody's new second factor, and its recovery codes. No clock is set: a letter would be due only when the database's had come
+/// as far.
+async fn enrol(platform: &TestPlatform, caller: &Caller) -> Vec<String> {
+    let begun = caller.post("/auth/totp", &json!({ "password": PASSWORD })).await.expect(200);
+    let app = App::with(begun.body["secret"].as_str().unwrap());
+    let code = json!({ "code": app.code(&platform.clock, 0) });
+    caller.post("/auth/totp/confirm", &code).await.expect(204);
+    let codes = begun.body["recovery_codes"].as_array().unwrap();
+    codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect()
+}
 
 /// How many letters of that subject went to an address.
 async fn told(platform: &TestPlatform, to: &str, subject: &str) -> usize {
@@ -25,12 +36,10 @@ async fn whoever_changes_a_password_or_a_factor_cannot_keep_it_quiet() {
     let (platform, clinic) = TestClinic::new().await;
     let anybody = clinic.anybody();
     let doctor = anybody.clone().sign_in(DOCTOR, PASSWORD).await;
-    let (app, codes) = enrol(&platform.clock, &doctor).await;
+    let codes = enrol(&platform, &doctor).await;
     hears(&platform, DOCTOR, "A second factor was added", 1).await;
-    let renewed = doctor
-        .post("/auth/totp/recovery-codes", &json!({ "code": app.code(&platform.clock, 0) }))
-        .await
-        .expect(200);
+    let renewed =
+        doctor.post("/auth/totp/recovery-codes", &json!({ "code": codes[1] })).await.expect(200);
     hears(&platform, DOCTOR, "New recovery codes", 1).await;
     let renewed = renewed.body["recovery_codes"].clone();
     assert_eq!(renewed.as_array().unwrap().len(), 10);
@@ -86,12 +95,12 @@ async fn an_admin_takes_a_lost_factor_away_and_its_owner_hears_of_it() {
     let anybody = clinic.anybody();
     let doctor = anybody.clone().sign_in(DOCTOR, PASSWORD).await;
     let path = format!("/users/{}/totp", clinic.account(Role::Doctor));
-    let take = async |caller: &crate::support::Caller, path: &str, body: Value| {
+    let take = async |caller: &Caller, path: &str, body: Value| {
         caller.send(caller.request(Method::DELETE, path).json(&body)).await
     };
     let proof = json!({ "password": PASSWORD });
     take(&admin, &path, proof.clone()).await.expect(404); // there is none
-    enrol(&platform.clock, &doctor).await;
+    enrol(&platform, &doctor).await;
     log_in(&anybody, DOCTOR, None).await.expect(401);
 
     take(&desk, &path, proof.clone()).await.expect(403);
@@ -109,11 +118,11 @@ async fn an_admin_takes_a_lost_factor_away_and_its_owner_hears_of_it() {
     log_in(&anybody, DOCTOR, None).await.expect(200);
     hears(&platform, DOCTOR, "Your second factor was removed", 1).await;
     let log = "select count(*) from audit_log where action = 'account.second_factor_removed'
-               and account_id = (select id from users where role = 'clinic_admin' limit 1)";
+               and account_id in (select id from users where role = 'clinic_admin')";
     assert_eq!(clinic.count(log).await, 1);
     take(&admin, &path, proof.clone()).await.expect(404);
     let own = format!("/users/{}/totp", clinic.account(Role::ClinicAdmin));
-    enrol(&platform.clock, &admin).await;
+    enrol(&platform, &admin).await;
     take(&admin, &own, proof).await.expect(409);
     hears(&platform, ADMIN, "A second factor was added", 1).await;
 }
@@ -125,9 +134,9 @@ async fn super_admins_take_lost_factors_away_from_each_other_and_from_owners() {
     let owner = platform.platform_account(Role::ClinicOwner).await;
     let proof = json!({ "password": PASSWORD });
     let take = async |path: &str| one.send(one.request(Method::DELETE, path).json(&proof)).await;
-    let id = |caller: &crate::support::Caller| caller.account_id.clone().unwrap();
+    let id = |caller: &Caller| caller.account_id.clone().unwrap();
     for caller in [&one, &other, &owner] {
-        enrol(&platform.clock, caller).await;
+        enrol(&platform, caller).await;
     }
 
     take(&format!("/clinic-admins/{}/totp", id(&other))).await.expect(404);
