@@ -30,12 +30,14 @@ use crate::patients::api::PatientsApi;
 use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
 use crate::platform::password_link::PasswordLinksApi;
+use crate::platform::second_factors::SecondFactorsApi;
 use crate::resources::api::ResourcesApi;
 use crate::respond::api::RespondApi;
 use crate::scheduling::api::SchedulingSettingsApi;
 use crate::staff::api::StaffApi;
 use crate::staff::avatars::api::AvatarsApi;
 use crate::staff::preferences::PreferencesApi;
+use crate::staff::second_factor::StaffSecondFactorApi;
 use crate::staff::sessions::StaffSessionsApi;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -45,7 +47,7 @@ pub(super) type AccountApis = (AuthApi, PasswordsApi, SecondFactorApi, SignInSet
 
 const ACCOUNTS: AccountApis = (AuthApi, PasswordsApi, SecondFactorApi, SignInSettingsApi);
 
-type StaffApis = (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi);
+type StaffApis = (StaffApi, StaffSessionsApi, StaffSecondFactorApi, PreferencesApi, AvatarsApi);
 
 type PlacesApis = (LocationsApi, HolidaysApi, ResourcesApi, SchedulingSettingsApi);
 
@@ -68,7 +70,7 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         ACCOUNTS,
         EmailApi,
         (OneTimeCodesApi, AccountStatusApi),
-        (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi),
+        (StaffApi, StaffSessionsApi, StaffSecondFactorApi, PreferencesApi, AvatarsApi),
         (LocationsApi, HolidaysApi, ResourcesApi, SchedulingSettingsApi),
         (DoctorsApi, ExtraHoursApi),
         PatientsApi,
@@ -80,9 +82,11 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
     OpenApiService::new(apis, "nadi: a clinic", VERSION).server("/api/v1")
 }
 
-pub(super) fn platform_service()
--> OpenApiService<(AccountApis, ClinicsApi, AccountsApi, PasswordLinksApi, AuditApi), ()> {
-    let apis = (ACCOUNTS, ClinicsApi, AccountsApi, PasswordLinksApi, AuditApi);
+pub(super) fn platform_service() -> OpenApiService<
+    (AccountApis, ClinicsApi, AccountsApi, PasswordLinksApi, SecondFactorsApi, AuditApi),
+    (),
+> {
+    let apis = (ACCOUNTS, ClinicsApi, AccountsApi, PasswordLinksApi, SecondFactorsApi, AuditApi);
     OpenApiService::new(apis, "nadi: the platform", VERSION).server("/api/v1")
 }
 

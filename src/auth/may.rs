@@ -236,17 +236,16 @@ impl<P: Permission> May<P> {
         let context = Context::of(request);
         let who = principal(context, verified).await?;
         context.limits.call(context.realm.id, who.account).await?;
-        Self::granted(request, who)
+        Self::granted(who)
     }
 
-    fn granted(request: &Request, who: Principal) -> Result<Self, Problem> {
+    fn granted(who: Principal) -> Result<Self, Problem> {
         if !P::ROLES.contains(&who.role) {
             return Err(Problem::forbidden());
         }
         if who.must_enrol && ![OwnSession::NAME, OwnPassword::NAME].contains(&P::NAME) {
             return Err(second_factor_required());
         }
-        Context::of(request).refuse_unknown_query(request)?;
         Ok(Self { who, permission: PhantomData })
     }
 }
@@ -283,6 +282,6 @@ impl<'a, P: Permission> ApiExtractor<'a> for May<P> {
     ) -> Result<Self> {
         // Provisioning has no limit for the platform itself.
         let who = counted_principal(request, P::NAME == ManageClinics::NAME).await?;
-        Ok(Self::granted(request, who)?)
+        Ok(Self::granted(who)?)
     }
 }

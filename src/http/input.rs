@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use poem::http::{StatusCode, header};
-use poem::{Request, RequestBody, Result};
+use poem::{FromRequest, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaParamIn, MetaRequest, MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
@@ -123,7 +123,8 @@ fn read_fields<T>(
     }
 }
 
-fn too_slow() -> Problem {
+/// `408`
+pub fn too_slow() -> Problem {
     Problem::new(
         StatusCode::REQUEST_TIMEOUT,
         "request-timeout",
@@ -202,6 +203,29 @@ impl<'a, T: Readable + Type> ApiExtractor<'a> for Input<T> {
             frame: Context::of(request).frame(),
             kind: PhantomData,
         })
+    }
+}
+
+/// Of an operation that takes neither body nor query: a parameter all the same is a misspelling. It is told where the faults
+/// of a body would be: after what the path names and after the precondition, and before any conflict.
+pub struct NoBody {
+    query_faults: Vec<FieldError>,
+}
+
+impl NoBody {
+    /// # Errors
+    /// `422` for a query where there is none.
+    pub fn read(&self) -> Result<(), Problem> {
+        match self.query_faults.as_slice() {
+            [] => Ok(()),
+            faults => Err(Problem::invalid(faults.to_vec())),
+        }
+    }
+}
+
+impl<'a> FromRequest<'a> for NoBody {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        Ok(Self { query_faults: Context::of(request).unknown_query(request) })
     }
 }
 

@@ -91,6 +91,9 @@ pub fn complete(derived: &str) -> Value {
             for (method, operation) in methods.as_object_mut().into_iter().flatten() {
                 // Grouped by what they are about: `/appointments/{id}` under `appointments`.
                 operation["tags"] = json!([path.split('/').nth(1).unwrap_or_default()]);
+                if operation["parameters"].is_null() {
+                    operation["parameters"] = json!([]); // derived as null where there is none
+                }
                 expand_query(operation, &schemas);
                 name_roles(operation);
                 add_headers(operation, method, path);
@@ -168,7 +171,9 @@ fn add_headers(operation: &mut Value, method: &str, path: &str) {
     };
     match method {
         "put" | "patch" => header("If-Match", true, "The ETag of the version that you have seen."),
-        "delete" => header("If-Match", false, "Honoured when given."),
+        "delete" if !path.starts_with("/auth/") => {
+            header("If-Match", false, "Honoured when given.")
+        }
         "post" if !path.starts_with("/auth/") => header(
             "Idempotency-Key",
             false,

@@ -44,9 +44,19 @@ pub struct Facts {
 
 /// What it is about.
 pub enum Values {
-    Code { code: SecretString, minutes: i64 },
+    Code {
+        code: SecretString,
+        minutes: i64,
+    },
     Visit(Visit),
-    Link { url: SecretString, until: DateTime<Utc> },
+    Link {
+        url: SecretString,
+        until: DateTime<Utc>,
+    },
+    /// What was done to an account, and when.
+    Notice {
+        at: DateTime<Utc>,
+    },
 }
 
 pub struct Visit {
@@ -110,6 +120,11 @@ pub async fn facts(
         Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => {
             of_link(clinic, conn, kind, row).await
         }
+        Kind::PasswordChanged
+        | Kind::SecondFactorAdded
+        | Kind::SecondFactorRemoved
+        | Kind::RecoveryCodesMade
+        | Kind::EmailChanged => of_notice(clinic, conn, kind, row).await,
     }
 }
 
@@ -229,6 +244,42 @@ async fn of_link(
             time_zone: clinic.zone,
         },
         values: Values::Link { url: url.into(), until: row.expires_at },
+        channels: vec![Channel::Email],
+        replies: Vec::new(),
+        written_at: clinic.clock.now(),
+    })))
+}
+
+/// Goes where the account's owner was reached when it was done, whatever the account says by now.
+async fn of_notice(
+    clinic: &Clinic,
+    conn: &mut Conn,
+    kind: Kind,
+    row: &OutboxRow,
+) -> Result<Composed, ComposeError> {
+    let email = String::from_utf8(opened(clinic, row)?).map_err(|_| ComposeError::Unreadable)?;
+    let who: Option<(AccountId, String, Option<String>, DateTime<Utc>)> = sqlx::query_as(
+        "select u.id, u.full_name, u.language, o.created_at
+         from outbox o join users u on u.id = o.user_id where o.id = $1",
+    )
+    .bind(row.id)
+    .fetch_optional(conn)
+    .await?;
+    let Some((account, name, language, at)) = who else {
+        return Ok(Composed::Needless("the account is gone"));
+    };
+    Ok(Composed::Facts(Box::new(Facts {
+        kind,
+        recipient: Recipient {
+            patient_id: None,
+            user_id: Some(account),
+            name,
+            phone: None,
+            email: Some(email),
+            language,
+            time_zone: clinic.zone,
+        },
+        values: Values::Notice { at },
         channels: vec![Channel::Email],
         replies: Vec::new(),
         written_at: clinic.clock.now(),

@@ -45,7 +45,14 @@ impl Class {
             Kind::SignInCode | Kind::RegisterCode => Class::Code,
             Kind::Booked | Kind::Moved | Kind::Cancelled | Kind::ReplyFailed => Class::Appointment,
             Kind::ReminderDay | Kind::ReminderHours => Class::Reminder,
-            Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => Class::Account,
+            Kind::Invited
+            | Kind::PasswordReset
+            | Kind::EmailVerification
+            | Kind::PasswordChanged
+            | Kind::SecondFactorAdded
+            | Kind::SecondFactorRemoved
+            | Kind::RecoveryCodesMade
+            | Kind::EmailChanged => Class::Account,
         }
     }
 

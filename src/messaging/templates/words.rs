@@ -154,6 +154,17 @@ impl Telling<'_> {
             (Values::Link { until, .. }, Until) => {
                 Some(self.when(*until, self.facts.recipient.time_zone).into())
             }
+            (Values::Notice { at }, _) => {
+                let zone = self.facts.recipient.time_zone;
+                let civil = at.with_timezone(&zone);
+                match placeholder {
+                    When => Some(self.when(*at, zone).into()),
+                    Date => Some(self.language.date(&civil).into()),
+                    Time => Some(self.language.time(&civil).into()),
+                    Zone => Some(zone.name().into()),
+                    _ => None,
+                }
+            }
             (Values::Visit(visit), _) => match placeholder {
                 Patient => Some(visit.patient.as_str().into()),
                 Number => Some(visit.number.as_str().into()),

@@ -5,10 +5,12 @@ use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 
-use super::image::{self, BYTES, Image, SIDE};
+use super::image::{self, BYTES, SIDE};
 use crate::error::{FieldError, Problem};
 use crate::http::context::Context;
+use crate::http::input::{PATIENCE, too_slow};
 
 pub const TYPES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
 
@@ -23,11 +25,11 @@ impl Upload {
         self.body.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
-    /// The image, if it is one.
+    /// Its bytes, if it begins as an image does.
     ///
     /// # Errors
     /// `422`
-    pub fn read(self) -> Result<(Image, Vec<u8>), Problem> {
+    pub fn read(self) -> Result<Vec<u8>, Problem> {
         let bytes = self.body?;
         let fault = |code, message: String| FieldError::body("", code, message);
         let read = match image::read(&bytes) {
@@ -35,10 +37,10 @@ impl Upload {
             Some(image) if image.width.max(image.height) > SIDE => {
                 Err(fault("too_large", format!("at most {SIDE} pixels on each side")))
             }
-            Some(image) => Ok(image),
+            Some(_) => Ok(()),
         };
         match read {
-            Ok(image) if self.query_faults.is_empty() => Ok((image, bytes)),
+            Ok(()) if self.query_faults.is_empty() => Ok(bytes),
             read => {
                 let faults = read.err().into_iter().chain(self.query_faults);
                 Err(Problem::invalid(faults.collect()))
@@ -63,7 +65,9 @@ async fn take(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Prob
     let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(BYTES));
     let reader = body.take().map_err(Problem::internal)?.into_async_read();
     let broken = |_| Problem::bad_request("the body broke off");
-    reader.take(BYTES as u64 + 1).read_to_end(&mut bytes).await.map_err(broken)?;
+    let mut reader = reader.take(BYTES as u64 + 1);
+    let read = timeout(PATIENCE, reader.read_to_end(&mut bytes)).await;
+    read.map_err(|_| too_slow())?.map_err(broken)?;
     if bytes.len() > BYTES {
         return Err(too_large());
     }

@@ -35,6 +35,8 @@ pub(super) enum Names {
     Holiday,
     Resource,
     User,
+    /// One with a second factor.
+    Enrolled,
     /// The caller's own account.
     Oneself,
     Location,
@@ -42,6 +44,8 @@ pub(super) enum Names {
     Template,
     Clinic,
     Owner,
+    EnrolledOwner,
+    EnrolledSuperAdmin,
     /// One that came to nothing, and is of use yet.
     Message,
 }
@@ -57,6 +61,18 @@ pub(super) struct Scene {
 }
 
 impl Scene {
+    pub(super) async fn new() -> Self {
+        let platform = TestPlatform::new().await;
+        let here = platform.clinic("shanti").await;
+        let elsewhere = platform.clinic("arogya").await;
+        // One body for all: a patient's own number would have to be sent back with it.
+        sqlx::query("update users set phone = null")
+            .execute(&mut here.connection().await)
+            .await
+            .unwrap();
+        Self { platform, here, elsewhere, count: AtomicUsize::new(0), known: Mutex::default() }
+    }
+
     fn next(&self) -> usize {
         self.count.fetch_add(1, Ordering::Relaxed)
     }
@@ -154,6 +170,12 @@ impl Scene {
                 admin.put("/messages/templates/appointment.booked", "*", &words).await.expect(200);
                 "appointment.booked".to_owned()
             }
+            Names::Enrolled => {
+                let user = self.made_at(&self.here, Names::User).await;
+                self.enrolled(&mut self.here.connection().await, user).await
+            }
+            Names::EnrolledOwner => self.enrolled_at_the_platform(ClinicOwner).await,
+            Names::EnrolledSuperAdmin => self.enrolled_at_the_platform(SuperAdmin).await,
             Names::Clinic => self.clinic_of(caller.account_id.as_deref().unwrap()).await,
             Names::Message => self.message(&self.here).await,
             Names::Owner => self.platform.platform_account(ClinicOwner).await.account_id.unwrap(),
@@ -195,7 +217,13 @@ impl Scene {
                 self.clinic_of(other.account_id.as_deref().unwrap()).await
             }
             Names::Message => self.message(there).await,
-            Names::Owner => nadi::ids::new_uuid().to_string(),
+            Names::Enrolled => {
+                let user = self.made_at(there, Names::User).await;
+                self.enrolled(&mut there.connection().await, user).await
+            }
+            Names::Owner | Names::EnrolledOwner | Names::EnrolledSuperAdmin => {
+                nadi::ids::new_uuid().to_string()
+            }
         }
     }
 
@@ -234,6 +262,21 @@ impl Scene {
 
     pub(super) fn series(&self) -> Value {
         self.series_of(&self.here)
+    /// With a second factor that nobody has the secret of.
+    async fn enrolled(&self, inside: &mut sqlx::PgConnection, account: String) -> String {
+        let sql = "insert into second_factors (user_id, secret_cipher, confirmed_at) values ($1, '', now())";
+        let id = account.parse::<Uuid>().unwrap();
+        sqlx::query(sql).bind(id).execute(inside).await.unwrap();
+        account
+    }
+
+    async fn enrolled_at_the_platform(&self, role: Role) -> String {
+        let account = self.platform.platform_account(role).await.account_id.unwrap();
+        let sql = "insert into second_factors (user_id, secret_cipher, confirmed_at) values ($1, '', now())";
+        let mut conn = self.platform.realm().read().await.unwrap();
+        let id = account.parse::<Uuid>().unwrap();
+        sqlx::query(sql).bind(id).execute(&mut conn).await.unwrap();
+        account
     }
 
     /// Made by a clinic's own admin.

@@ -62,7 +62,9 @@ fn every_message_keeps_to_the_rules_of_its_channel() {
             Values::Link { .. } => {
                 assert!(text.contains("\nhttps://shanti.nadi.health/"), "{here}")
             }
-            Values::Visit(_) => assert!(text.contains("10:30"), "{here}: {text}"),
+            Values::Visit(_) | Values::Notice { .. } => {
+                assert!(text.contains("10:30"), "{here}: {text}")
+            }
         }
         if !kind.is_code() {
             assert!(text.contains(facts.recipient.given_name().unwrap()), "{here}: {text}");
