@@ -155,6 +155,8 @@ pub struct ClinicKeys {
     pub audit: [u8; 32],
     /// The pepper of one-time codes, and what recognises a device that signed in with one.
     pub one_time_codes: [u8; 32],
+    /// Proves that a letter is ours: where it comes back to, and what a click on its link takes back.
+    pub letters: [u8; 32],
     /// Seals fields.
     pub fields: SealingKey,
     database_password: [u8; 32],
@@ -169,6 +171,7 @@ impl ClinicKeys {
             blind_index: expand(&hkdf, "blind index"),
             audit: expand(&hkdf, "audit chain"),
             one_time_codes: expand(&hkdf, "one-time codes"),
+            letters: expand(&hkdf, "letters"),
             fields: SealingKey::new(&expand(&hkdf, "field encryption")),
             database_password: expand(&hkdf, "database role password"),
         }
@@ -226,6 +229,7 @@ mod tests {
             keys.blind_index,
             keys.audit,
             keys.one_time_codes,
+            keys.letters,
             keys.database_password,
         ];
         for (i, a) in all.iter().enumerate() {

@@ -30,7 +30,7 @@ use crate::messaging::inbox::Inbox;
 use crate::messaging::settings::{Bases, Setups};
 use crate::messaging::templates::Books;
 use crate::messaging::webhooks::{self, Inbound};
-use crate::messaging::{MailServer, Post};
+use crate::messaging::{MailServer, Post, unsubscribe};
 use crate::platform::Desk;
 use crate::retention::Retention;
 use crate::tenancy::directory::Idle;
@@ -137,7 +137,7 @@ impl App {
             reads: reads.clone(),
             limits: Arc::default(),
             clinic_rooms: rooms(
-                webhooks::routes(Route::new(), &inbound),
+                unsubscribe::routes(webhooks::routes(Route::new(), &inbound)),
                 clinic_description(),
                 apis::clinic_service().into_endpoint().data(setups).data(books),
             ),
