@@ -23,6 +23,7 @@ const IMPERSONAL: &[&str] = &[
     "getTemplate",
     "getSignInSettings",
     "getMessagingSettings",
+    "subscribeWhatsapp",
 ];
 
 /// What is asked for, by the path's parameters, and the action of its row.
