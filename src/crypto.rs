@@ -157,6 +157,10 @@ pub struct ClinicKeys {
     pub one_time_codes: [u8; 32],
     /// Proves that a letter is ours: where it comes back to, and what a click on its link takes back.
     pub letters: [u8; 32],
+    /// Names the rooms of video visits, so that nobody guesses one.
+    pub video_rooms: [u8; 32],
+    /// Authenticates tickets for listening (`live/ticket.rs`).
+    pub live_tickets: [u8; 32],
     /// Seals fields.
     pub fields: SealingKey,
     database_password: [u8; 32],
@@ -172,6 +176,8 @@ impl ClinicKeys {
             audit: expand(&hkdf, "audit chain"),
             one_time_codes: expand(&hkdf, "one-time codes"),
             letters: expand(&hkdf, "letters"),
+            video_rooms: expand(&hkdf, "video rooms"),
+            live_tickets: expand(&hkdf, "live tickets"),
             fields: SealingKey::new(&expand(&hkdf, "field encryption")),
             database_password: expand(&hkdf, "database role password"),
         }
@@ -230,6 +236,8 @@ mod tests {
             keys.audit,
             keys.one_time_codes,
             keys.letters,
+            keys.video_rooms,
+            keys.live_tickets,
             keys.database_password,
         ];
         for (i, a) in all.iter().enumerate() {

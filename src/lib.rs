@@ -5,6 +5,7 @@
 pub mod actor;
 pub mod audit;
 pub mod auth;
+pub mod chores;
 pub mod config;
 pub mod crypto;
 pub mod db;
@@ -12,6 +13,7 @@ pub mod embedded; // a PostgreSQL of our own
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod live;
 pub mod metrics;
 pub mod money;
 pub mod outbox;

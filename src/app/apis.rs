@@ -4,6 +4,8 @@ use poem_openapi::OpenApiService;
 use serde_json::Value;
 
 use crate::appointments::api::AppointmentsApi;
+use crate::appointments::history_api::HistoryApi;
+use crate::appointments::steps_api::StepsApi;
 use crate::audit::api::AuditApi;
 use crate::auth::api::AuthApi;
 use crate::auth::email::EmailApi;
@@ -12,6 +14,7 @@ use crate::auth::second_factor::api::SecondFactorApi;
 use crate::auth::second_factor::settings::SignInSettingsApi;
 use crate::doctors::api::DoctorsApi;
 use crate::http::openapi;
+use crate::live::api::LiveApi;
 use crate::locations::api::LocationsApi;
 use crate::messaging::consents::api::ConsentsApi;
 use crate::messaging::sent::api::MessagesApi;
@@ -46,7 +49,7 @@ pub(super) type ClinicApis = (
     LocationsApi,
     DoctorsApi,
     PatientsApi,
-    AppointmentsApi,
+    (AppointmentsApi, StepsApi, HistoryApi, LiveApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -61,7 +64,7 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         LocationsApi,
         DoctorsApi,
         PatientsApi,
-        AppointmentsApi,
+        (AppointmentsApi, StepsApi, HistoryApi, LiveApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),

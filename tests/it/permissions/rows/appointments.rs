@@ -20,5 +20,17 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
     ),
     row("put", "/appointments/{id}", DESK_AND_PATIENT, Names::Visit, Scene::visit),
     row("delete", "/appointments/{id}", DESK_AND_PATIENT, Names::Visit, nothing),
+    row("post", "/appointments/{id}/confirm", DESK_AND_PATIENT, Names::Visit, nothing),
+    row("post", "/appointments/{id}/check-in", DESK, Names::Visit, nothing),
+    row("post", "/appointments/{id}/start", &[ClinicAdmin, Doctor], Names::CheckedInVisit, nothing),
+    row("post", "/appointments/{id}/complete", &[ClinicAdmin, Doctor], Names::StartedVisit, nothing),
+    row("post", "/appointments/{id}/no-show", DESK, Names::Visit, nothing),
+    row(
+        "get",
+        "/appointments/{id}/history",
+        &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient],
+        Names::Visit,
+        nothing,
+    ),
     row("get", "/doctors/{id}/slots?from=2099-01-05&to=2099-01-06", CLINIC, Names::Doctor, nothing),
 ];
