@@ -157,6 +157,8 @@ pub struct ClinicKeys {
     pub one_time_codes: [u8; 32],
     /// Proves that a letter is ours: where it comes back to, and what a click on its link takes back.
     pub letters: [u8; 32],
+    /// Signs what links and buttons in messages carry.
+    pub replies: [u8; 32],
     /// Names the rooms of video visits, so that nobody guesses one.
     pub video_rooms: [u8; 32],
     /// Authenticates tickets for listening (`live/ticket.rs`).
@@ -176,6 +178,7 @@ impl ClinicKeys {
             audit: expand(&hkdf, "audit chain"),
             one_time_codes: expand(&hkdf, "one-time codes"),
             letters: expand(&hkdf, "letters"),
+            replies: expand(&hkdf, "replies to messages"),
             video_rooms: expand(&hkdf, "video rooms"),
             live_tickets: expand(&hkdf, "live tickets"),
             fields: SealingKey::new(&expand(&hkdf, "field encryption")),
@@ -236,6 +239,7 @@ mod tests {
             keys.audit,
             keys.one_time_codes,
             keys.letters,
+            keys.replies,
             keys.video_rooms,
             keys.live_tickets,
             keys.database_password,

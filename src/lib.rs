@@ -25,11 +25,15 @@ pub mod worker;
 // ── the slices: one for each capability ──
 pub mod appointments;
 pub mod doctors;
+pub mod holidays;
 pub mod locations;
 pub mod messaging;
 pub mod one_time_codes;
 pub mod patients;
 pub mod platform;
+pub mod resources;
+pub mod scheduling;
+pub mod respond;
 pub mod staff;
 
 // ── for demos and load tests ──

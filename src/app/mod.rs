@@ -17,6 +17,7 @@ pub use self::apis::{clinic_description, platform_description};
 pub use self::core::Core;
 pub use self::pages::serve_metrics;
 
+use crate::appointments::no_show;
 use crate::audit::Reads;
 use crate::auth::Sessions;
 use crate::chores::{Chores, Rounds};
@@ -34,6 +35,7 @@ use crate::messaging::templates::Books;
 use crate::messaging::webhooks::{self, Inbound};
 use crate::messaging::{MailServer, Post, unsubscribe};
 use crate::platform::Desk;
+use crate::respond;
 use crate::retention::Retention;
 use crate::tenancy::directory::Idle;
 use crate::tenancy::hinter::Hinter;
@@ -67,7 +69,7 @@ pub struct App {
 
 /// Who does which of the clinics' timed jobs.
 fn chores() -> Chores {
-    Chores::default()
+    Chores::default().with(no_show::NAME, no_show::job)
 }
 
 fn rooms(beside: Route, description: Value, api: impl poem::Endpoint + 'static) -> Rooms {
@@ -128,18 +130,10 @@ impl App {
             inbound: inbound.clone(),
         };
         let live = Live::new(directory.clone(), core.freshness.clone());
-        let rounds = Rounds {
-            messages: deliverer,
-            directory: directory.clone(),
-            chores: chores(),
-        };
+        let rounds = Rounds { messages: deliverer, directory: directory.clone(), chores: chores() };
         let stop_sending = CancellationToken::new();
-        let worker = Worker::new(
-            rounds,
-            hinter.clone(),
-            worker::Settings::default(),
-            stop_sending.clone(),
-        );
+        let worker =
+            Worker::new(rounds, hinter.clone(), worker::Settings::default(), stop_sending.clone());
         fast_path.answered_by(&worker);
         let reads = Arc::new(Reads::default());
         let sessions = Arc::new(Sessions::new(core.freshness.clone(), core.notices.clone()));
@@ -151,7 +145,10 @@ impl App {
             reads: reads.clone(),
             limits: Arc::default(),
             clinic_rooms: rooms(
-                unsubscribe::routes(webhooks::routes(Route::new(), &inbound)),
+                unsubscribe::routes(respond::pages::routes(webhooks::routes(
+                    Route::new(),
+                    &inbound,
+                ))),
                 clinic_description(),
                 apis::clinic_service().into_endpoint().data(setups).data(books).data(live.clone()),
             ),

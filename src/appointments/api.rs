@@ -370,7 +370,7 @@ pub(super) fn refuse_another_doctors(
     Err(Problem::conflict("conflict", "somebody moved this visit just now; try again"))
 }
 
-async fn zone_of(
+pub(super) async fn zone_of(
     conn: &mut crate::tenancy::pools::Conn,
     location: LocationId,
 ) -> Result<Tz, Problem> {

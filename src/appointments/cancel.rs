@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::diary;
 use super::history::{self, What};
-use super::model::{AppointmentView, Event, Status};
+use super::model::{AppointmentView, Event, Status, Taken};
 use super::seats::seat_for;
 use super::store;
 use super::tell::{show, tell};
@@ -32,10 +32,11 @@ pub async fn cancel(
     if !standing.status.may_become(Status::Cancelled) {
         return Err(CancelError::IllegalTransition(standing.status));
     }
-    let (updated_at, version) = store::cancel(tx, standing.id, reason).await?;
+    let (updated_at, version, late_cancelled) = store::cancel(tx, standing.id, reason).await?;
     let cancelled = AppointmentView {
         status: Status::Cancelled,
         cancel_reason: reason.map(str::to_owned),
+        taken: Taken { late_cancelled, ..standing.taken.clone() },
         updated_at,
         version,
         ..standing.clone()
@@ -46,7 +47,7 @@ pub async fn cancel(
     history::note(tx, What::Cancelled, Some(standing), &cancelled, reason).await?;
     let act = Act::new("appointment.cancelled", "appointment", standing.id)
         .about(standing.patient_id)
-        .details(json!({ "reason": reason }));
+        .details(json!({ "reason": reason, "late": late_cancelled }));
     audit::record(tx, act).await?;
     outbox::withdraw(&mut **tx, standing.id.0).await?;
     tell(tx, Event::Cancelled, &cancelled, standing.starts_at).await?;

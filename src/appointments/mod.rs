@@ -1,6 +1,7 @@
 //! Appointments: nothing is booked twice. A visit claims its doctor and its patient, and the claims of one subject cannot
 //! overlap: the database says so. Change, audit and message commit as one.
 
+mod ahead;
 pub mod api;
 mod book;
 mod cancel;
@@ -10,6 +11,12 @@ mod history;
 pub mod history_api;
 pub mod hold;
 mod model;
+#[cfg(test)]
+mod properties;
+pub mod no_show;
+mod reopen;
+pub mod reopen_api;
+pub mod reply;
 mod reschedule;
 mod seats;
 pub mod slots;

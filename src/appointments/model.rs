@@ -175,6 +175,12 @@ pub struct AppointmentView {
 }
 
 impl AppointmentView {
+    /// Whom and what it takes: locked together before it is changed.
+    pub fn subjects(&self) -> Vec<Uuid> {
+        let resources = self.resource_ids.iter().map(|resource| resource.0);
+        [self.doctor_id.0, self.patient_id.0].into_iter().chain(resources).collect()
+    }
+
     pub fn span(&self) -> Span {
         Span::new(self.starts_at, self.ends_at)
     }

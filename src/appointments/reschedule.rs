@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
+use super::ahead;
 use super::book::{BookError, Booker, decide};
 use super::cancel::promote;
 use super::history::{self, What};
@@ -105,6 +106,7 @@ pub async fn reschedule(
     }
     record(tx, &view, "appointment.moved").await?;
     outbox::withdraw(&mut **tx, standing.id.0).await?;
+    ahead::put(tx, &view).await?;
     tell(tx, Event::Moved, &view, view.starts_at).await?;
     Ok(view)
 }

@@ -137,7 +137,7 @@ async fn step<P: Permission>(
 }
 
 /// A doctor sees his own patients; at the desk he may help with anybody's.
-fn refuse_others_patients(
+pub(super) fn refuse_others_patients(
     who: &Principal,
     step: Step,
     visit: &AppointmentView,

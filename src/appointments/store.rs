@@ -7,6 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
+use super::ahead;
 use super::fitting::Claim;
 use super::history;
 use super::model::{AppointmentView, Status, Taken};
@@ -264,7 +265,7 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     tx.note_audit();
     tx.note_news();
     let Columns { subjects, seats, froms, tos } = Columns::of(new.claims);
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "with visit as (
            insert into appointments (id, patient_id, doctor_id, location_id, kind, during, reason, address,
                                      overbook_reason, booked_by, resource_ids)
@@ -290,9 +291,10 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
          told as (
            insert into outbox (id, purpose, dedupe_key, subject_id, patient_id, due_at, expires_at)
            select $18, 'appointment.booked', 'appointment.booked:' || $1::text, $1, $2, now(), $6
-           where now() < $6) -- we may have waited for the locks until it began: then nobody needs to hear of it
-         select (select count(*) from claimed), number, created_at from visit",
-    )
+           where now() < $6), -- we may have waited for the locks until it began: then nobody needs to hear of it
+         ahead as (", ahead::statement!("$1", "$2", "$4", "$6", "1", "$23"), ")
+         select (select count(*) from claimed), number, created_at from visit"
+    ))
     .bind(view.id)
     .bind(view.patient_id)
     .bind(view.doctor_id)
@@ -315,6 +317,7 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     .bind(tos)
     .bind(&view.resource_ids)
     .bind(history::of_booking(view))
+    .bind(ahead::ids())
     .fetch_one(&mut **tx)
     .await
 }
@@ -430,6 +433,41 @@ pub async fn release(tx: &mut Tx, id: AppointmentId) -> sqlx::Result<()> {
         .map(drop)
 }
 
+/// When a visit's patient will not come any more by the clinic's rules, and whether that is now; none where the clinic marks nobody.
+pub async fn missed_at(
+    tx: &mut Tx,
+    id: AppointmentId,
+) -> sqlx::Result<Option<(DateTime<Utc>, bool)>> {
+    sqlx::query_as(
+        "select missed_at, missed_at <= now()
+         from (select lower(a.during) + make_interval(mins => r.no_show_after_minutes) as missed_at
+               from appointments a cross join scheduling_rules r
+               where a.id = $1 and r.no_show_after_minutes is not null) as rule",
+    )
+    .bind(id)
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// Why a visit was overbooked on purpose, if it was.
+pub async fn overbook_reason(tx: &mut Tx, id: AppointmentId) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("select overbook_reason from appointments where id = $1")
+        .bind(id)
+        .fetch_one(&mut **tx)
+        .await
+}
+
+/// A location's name and zone.
+pub async fn location_name(
+    conn: &mut Conn,
+    id: LocationId,
+) -> sqlx::Result<Option<(String, String)>> {
+    sqlx::query_as("select name, time_zone from locations where id = $1")
+        .bind(id)
+        .fetch_optional(conn)
+        .await
+}
+
 /// Takes a step, or goes back by one: the times of steps that the visit has not reached are none.
 pub async fn set_status(
     tx: &mut Tx,
@@ -439,10 +477,11 @@ pub async fn set_status(
     sqlx::query(
         "update appointments set
            status = $2, version = version + 1, updated_at = now(),
-           checked_in_at = case $2 when 'checked_in' then coalesce(checked_in_at, now())
-             when 'in_consultation' then checked_in_at when 'completed' then checked_in_at end,
-           started_at = case $2 when 'in_consultation' then coalesce(started_at, now()) when 'completed' then started_at end,
-           completed_at = case $2 when 'completed' then coalesce(completed_at, now()) end,
+           checked_in_at = case when $2 in ('booked', 'confirmed') then null
+                                when $2 = 'checked_in' then coalesce(checked_in_at, now()) else checked_in_at end,
+           started_at = case when $2 in ('booked', 'confirmed', 'checked_in') then null
+                             when $2 = 'in_consultation' then coalesce(started_at, now()) else started_at end,
+           completed_at = case when $2 = 'completed' then now() end,
            cancel_reason = case $2 when 'cancelled' then cancel_reason end,
            late_cancelled = $2 = 'cancelled' and late_cancelled
          where id = $1",
@@ -454,18 +493,22 @@ pub async fn set_status(
     by_id(tx, id).await?.ok_or(sqlx::Error::RowNotFound)
 }
 
-/// Cancels: the row stays, its claims are [`release`]d by the caller.
+/// Cancels: the row stays, its claims are [`release`]d by the caller. Says, too, whether that was late by the clinic's rules.
 pub async fn cancel(
     tx: &mut Tx,
     id: AppointmentId,
     reason: Option<&str>,
-) -> sqlx::Result<(DateTime<Utc>, i64)> {
+) -> sqlx::Result<(DateTime<Utc>, i64, bool)> {
+    let now = tx.now();
     sqlx::query_as(
-        "update appointments set status = 'cancelled', cancel_reason = $2, version = version + 1, updated_at = now()
-         where id = $1 returning updated_at, version",
+        "update appointments set
+           status = 'cancelled', cancel_reason = $2, version = version + 1, updated_at = now(),
+           late_cancelled = $3 > lower(during) - make_interval(mins => r.late_cancel_minutes)
+         from scheduling_rules r where id = $1 returning appointments.updated_at, appointments.version, late_cancelled",
     )
     .bind(id)
     .bind(reason)
+    .bind(now)
     .fetch_one(&mut **tx)
     .await
 }

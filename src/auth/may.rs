@@ -60,6 +60,8 @@ permissions! {
     /// Doctors' public profiles, locations, hours, slots.
     ReadPlaces = "places.read": EVERYBODY;
     WritePlaces = "places.write": &[ClinicAdmin];
+    /// The rules of booking.
+    ManageScheduling = "scheduling.manage": &[ClinicAdmin];
     /// A patient sees himself alone.
     ReadPatients = "patients.read": EVERYBODY;
     /// A patient changes himself alone.

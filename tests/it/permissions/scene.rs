@@ -152,10 +152,7 @@ impl Scene {
                 sessions.body["items"][0]["id"].as_str().unwrap().to_owned()
             }
             Names::Patient => there.patients[0].to_string(),
-            Names::Visit
-            | Names::CheckedInVisit
-            | Names::StartedVisit
-            | Names::CancelledVisit => {
+            Names::Visit | Names::CheckedInVisit | Names::StartedVisit | Names::CancelledVisit => {
                 let desk = self.staff(there, Receptionist).await;
                 let visit = there.visit("2099-06-01T04:30:00Z");
                 desk.post_with_key("/appointments", &visit, "the same each time")
