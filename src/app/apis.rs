@@ -24,6 +24,7 @@ use crate::messaging::consents::api::ConsentsApi;
 use crate::messaging::sent::api::MessagesApi;
 use crate::messaging::settings::api::MessagingSettingsApi;
 use crate::messaging::templates::api::TemplatesApi;
+use crate::messaging::webhooks;
 use crate::one_time_codes::account_status::AccountStatusApi;
 use crate::one_time_codes::api::OneTimeCodesApi;
 use crate::patients::api::PatientsApi;
@@ -92,7 +93,13 @@ pub(super) fn platform_service() -> OpenApiService<
 
 /// The description of a clinic's API.
 pub fn clinic_description() -> Value {
-    openapi::complete(&clinic_service().spec())
+    let mut description = openapi::complete(&clinic_service().spec());
+    if let (Some(paths), Value::Object(webhooks)) =
+        (description["paths"].as_object_mut(), webhooks::paths())
+    {
+        paths.extend(webhooks);
+    }
+    description
 }
 
 /// The description of the platform's API.

@@ -33,7 +33,7 @@ use crate::messaging::inbox::Inbox;
 use crate::messaging::settings::{Bases, Setups};
 use crate::messaging::templates::Books;
 use crate::messaging::webhooks::{self, Inbound};
-use crate::messaging::{MailServer, Post};
+use crate::messaging::{MailServer, Post, unsubscribe};
 use crate::platform::Desk;
 use crate::respond;
 use crate::retention::Retention;
@@ -145,7 +145,10 @@ impl App {
             reads: reads.clone(),
             limits: Arc::default(),
             clinic_rooms: rooms(
-                respond::pages::routes(webhooks::routes(Route::new(), &inbound)),
+                unsubscribe::routes(respond::pages::routes(webhooks::routes(
+                    Route::new(),
+                    &inbound,
+                ))),
                 clinic_description(),
                 apis::clinic_service().into_endpoint().data(setups).data(books).data(live.clone()),
             ),

@@ -4,9 +4,11 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use secrecy::SecretString;
+use url::Url;
 
 use super::channels::Channel;
 use super::kind::Kind;
+use super::unsubscribe;
 use crate::auth::links;
 use crate::ids::{AccountId, AppointmentId, PatientId};
 use crate::one_time_codes::{self, Addressed, Unaddressed};
@@ -39,6 +41,8 @@ pub struct Facts {
     pub channels: Vec<Channel>,
     /// The payloads of its quick-reply buttons, in the order of the buttons.
     pub replies: Vec<String>,
+    /// Where its reader says to want no more of the kind by e-mail.
+    pub unsubscribe: Option<Url>,
     pub written_at: DateTime<Utc>,
 }
 
@@ -102,7 +106,7 @@ pub async fn facts(
 ) -> Result<Composed, ComposeError> {
     let kind = Kind::named(&row.purpose)
         .ok_or_else(|| ComposeError::UnknownPurpose(row.purpose.clone()))?;
-    match kind {
+    let mut composed = match kind {
         Kind::SignInCode | Kind::RegisterCode => {
             match one_time_codes::addressed(clinic, conn, row).await {
                 Ok(to) => Ok(of_code(clinic, kind, row, to)),
@@ -125,7 +129,11 @@ pub async fn facts(
         | Kind::SecondFactorRemoved
         | Kind::RecoveryCodesMade
         | Kind::EmailChanged => of_notice(clinic, conn, kind, row).await,
+    }?;
+    if let Composed::Facts(facts) = &mut composed {
+        facts.unsubscribe = unsubscribe::offered(clinic, kind, facts.recipient.patient_id);
     }
+    Ok(composed)
 }
 
 #[derive(sqlx::FromRow)]
@@ -206,6 +214,7 @@ async fn of_visit(
         }),
         channels: channels(&row.channels),
         replies: token.map(|token| Press::payloads(&clinic.keys, token)).unwrap_or_default(),
+        unsubscribe: None,
         written_at: clinic.clock.now(),
     })))
 }
@@ -246,6 +255,7 @@ async fn of_link(
         values: Values::Link { url: url.into(), until: row.expires_at },
         channels: vec![Channel::Email],
         replies: Vec::new(),
+        unsubscribe: None,
         written_at: clinic.clock.now(),
     })))
 }
@@ -303,6 +313,7 @@ fn of_code(clinic: &Clinic, kind: Kind, row: &OutboxRow, to: Addressed) -> Compo
         values: Values::Code { code: to.code.into(), minutes: (left + 59) / 60 },
         channels: channels(&to.channels),
         replies: Vec::new(),
+        unsubscribe: None,
         written_at: now,
     }))
 }

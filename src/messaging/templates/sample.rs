@@ -90,6 +90,7 @@ pub fn facts(kind: Kind, language: Language, about: &About, zone: Tz) -> Facts {
         values,
         channels: Vec::new(),
         replies: Vec::new(),
+        unsubscribe: None,
         written_at: at("2026-11-22T05:00:00Z"),
     }
 }

@@ -1,16 +1,14 @@
 //! A body that is an image, taken whole and judged later, as JSON bodies are (`http/input.rs`).
 
-use poem::http::{StatusCode, header};
+use poem::http::StatusCode;
 use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
-use tokio::io::AsyncReadExt;
-use tokio::time::timeout;
 
 use super::image::{self, BYTES, SIDE};
 use crate::error::{FieldError, Problem};
+use crate::http::body;
 use crate::http::context::Context;
-use crate::http::input::{PATIENCE, too_slow};
 
 pub const TYPES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
 
@@ -50,27 +48,8 @@ impl Upload {
 }
 
 async fn take(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Problem> {
-    let too_large = || {
-        let words = format!("an image may have at most {BYTES} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", words)
-    };
-    let announced = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BYTES) {
-        return Err(too_large()); // the edge reads and drops it
-    }
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(BYTES));
-    let reader = body.take().map_err(Problem::internal)?.into_async_read();
-    let broken = |_| Problem::bad_request("the body broke off");
-    let mut reader = reader.take(BYTES as u64 + 1);
-    let read = timeout(PATIENCE, reader.read_to_end(&mut bytes)).await;
-    read.map_err(|_| too_slow())?.map_err(broken)?;
-    if bytes.len() > BYTES {
-        return Err(too_large());
-    }
+    let taken = body.take().map_err(Problem::internal)?;
+    let bytes = body::whole(request.headers(), taken, BYTES, "an image").await?;
     let is_image = request.content_type().is_some_and(|said| {
         let essence = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         TYPES.contains(&essence.as_str())

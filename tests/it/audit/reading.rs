@@ -23,6 +23,7 @@ const IMPERSONAL: &[&str] = &[
     "getTemplate",
     "getSignInSettings",
     "getMessagingSettings",
+    "subscribeWhatsapp",
     "getSchedulingSettings",
     "listHolidays",
     "getHoliday",

@@ -11,8 +11,8 @@ use super::registry;
 use crate::support::{Ran, TestPlatform, nadi};
 
 /// This binary's level, and the one before.
-const LEVEL: i32 = 12;
-const BEFORE: i32 = LEVEL - 1;
+const LEVEL: i32 = 16;
+const BEFORE: i32 = 12;
 
 struct Fleet {
     platform: TestPlatform,
@@ -45,9 +45,9 @@ impl Fleet {
         assert_eq!(migrate::tenant_level(), LEVEL, "undo the newest migration here instead");
         self.execute(
             slug,
-            "drop table live_events, live_floor;
-             delete from refinery_schema_history where version = 12;
-             update clinic_identity set schema_level = 11",
+            "drop table returned_letters;
+             delete from refinery_schema_history where version = 16;
+             update clinic_identity set schema_level = 12",
         )
         .await;
     }

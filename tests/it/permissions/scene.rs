@@ -262,6 +262,8 @@ impl Scene {
 
     pub(super) fn series(&self) -> Value {
         self.series_of(&self.here)
+    }
+
     /// With a second factor that nobody has the secret of.
     async fn enrolled(&self, inside: &mut sqlx::PgConnection, account: String) -> String {
         let sql = "insert into second_factors (user_id, secret_cipher, confirmed_at) values ($1, '', now())";
