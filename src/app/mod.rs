@@ -26,11 +26,13 @@ use crate::http::site;
 use crate::messaging::channels::guard::AllowList;
 use crate::messaging::channels::http::{Http, Limits};
 use crate::messaging::deliver::Deliverer;
+use crate::messaging::facts::Visits;
 use crate::messaging::inbox::Inbox;
 use crate::messaging::settings::{Bases, Setups};
 use crate::messaging::templates::Books;
 use crate::messaging::webhooks::{self, Inbound};
 use crate::messaging::{MailServer, Post};
+use crate::outbox::{Together, Turns};
 use crate::platform::Desk;
 use crate::retention::Retention;
 use crate::tenancy::directory::Idle;
@@ -110,6 +112,7 @@ impl App {
             Idle::default(),
         ));
         let retention = Arc::new(Retention::default());
+        let turns = Turns::default();
         let deliverer = Deliverer {
             central: core.central.clone(),
             directory: directory.clone(),
@@ -118,6 +121,9 @@ impl App {
             books: books.clone(),
             setups: setups.clone(),
             inbound: inbound.clone(),
+            visits: Visits::new(turns.clone()),
+            starts: Together::new(turns.clone()),
+            turns,
         };
         let stop_sending = CancellationToken::new();
         let worker = Worker::new(

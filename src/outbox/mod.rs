@@ -6,6 +6,7 @@
 //! answered. The clinic's transaction type does both; nothing here may be called outside of it by one who changes rows.
 
 mod sending;
+mod together;
 
 use std::time::Instant;
 
@@ -14,9 +15,10 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 pub use sending::{
-    Claimed, Delivery, Ended, Finished, Handed, OutboxRow, claim, claim_one, extend_lease, finish,
-    hand_on, start_attempt,
+    Claimed, Delivery, End, Ended, Finished, Handed, OutboxRow, Start, claim, claim_one,
+    extend_lease, finish, finish_all, start, start_all,
 };
+pub use together::{Together, Turns};
 
 /// G1: enters the gate until the transaction ends. Never inside a savepoint: rolling back to it would leave the gate,
 /// and the hint would then be older than what it is about.

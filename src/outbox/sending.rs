@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use crate::tenancy::pools::Conn;
+
 /// A claimed row, in the hands of one sender.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct OutboxRow {
@@ -226,139 +228,303 @@ pub async fn extend_lease(
     Ok(kept.rows_affected() == 1)
 }
 
+/// What is recorded right before a provider is called.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub id: Uuid,
+    pub lease_token: i64,
+    pub channel: &'static str,
+    pub provider: &'static str,
+    /// What other channels brought before: whoever has to go on after a crash goes on there.
+    pub before: Handed,
+}
+
+/// What is recorded when a sender is finished with a row.
+#[derive(Clone, Debug)]
+pub struct End {
+    pub id: Uuid,
+    pub lease_token: i64,
+    pub handed: Handed,
+}
+
+impl End {
+    pub fn of(row: &OutboxRow, handed: &Handed) -> Self {
+        Self { id: row.id, lease_token: row.lease_token, handed: handed.clone() }
+    }
+
+    /// What the row becomes, by which channel, why; if it goes on, after how long.
+    fn fate(&self) -> (&'static str, Option<&str>, Option<&str>, Option<Duration>) {
+        match &self.handed.delivery {
+            Delivery::Sent { channel } => ("sent", Some(channel), None, None),
+            Delivery::Waits { channel, delay } => ("sent", Some(channel), None, Some(*delay)),
+            Delivery::Failed { error } => ("failed", None, Some(error), None),
+            Delivery::Needless { why } => ("suppressed", None, Some(why), None),
+            Delivery::Expired => ("expired", None, None, None),
+            Delivery::RetryIn { delay, error } => ("queued", None, Some(error), Some(*delay)),
+        }
+    }
+}
+
+/// Calls that have ended, column by column. Their ends are not fenced: they happened, whoever owns the row by now.
+#[derive(Default)]
+struct Calls {
+    ids: Vec<Uuid>,
+    ns: Vec<i32>,
+    outcomes: Vec<&'static str>,
+    provider_ids: Vec<Option<String>>,
+    https: Vec<Option<i32>>,
+    codes: Vec<Option<String>>,
+    classes: Vec<Option<&'static str>>,
+    errors: Vec<Option<String>>,
+}
+
+impl Calls {
+    fn of<'a>(all: impl Iterator<Item = (Uuid, &'a Handed)>) -> Self {
+        let mut calls = Self::default();
+        for (id, handed) in all {
+            for ended in &handed.ended {
+                calls.ids.push(id);
+                calls.ns.push(ended.n);
+                calls.outcomes.push(ended.outcome);
+                calls.provider_ids.push(ended.provider_id.clone());
+                calls.https.push(ended.http);
+                calls.codes.push(ended.code.clone());
+                calls.classes.push(ended.class);
+                calls.errors.push(ended.error.clone());
+            }
+        }
+        calls
+    }
+}
+
+/// Channels, as one value of an array.
+fn joined(channels: &[String]) -> String {
+    channels.join(" ")
+}
+
+/// Whether a statement waits for rows that another transaction is changing. One about many rows never does: it would keep those
+/// that are free waiting, and could wait in a circle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Locked {
+    WaitedFor,
+    LeftOut,
+}
+
+macro_rules! start_sql {
+    ($locked:literal) => {
+        concat!(
+            "with asked as (
+               select id, lease_token, channel, provider, string_to_array(gave_up, ' ') as gave_up,
+                      string_to_array(passed, ' ') as passed, string_to_array(accepted, ' ') as accepted, place
+               from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+                 with ordinality as a (id, lease_token, channel, provider, gave_up, passed, accepted, place)),
+             ended as (
+               update outbox_attempts t set
+                 ended_at = clock_timestamp(), outcome = e.outcome, provider_id = e.provider_id, http = e.http,
+                 code = e.code, class = e.class, error = e.error
+               from unnest($8::uuid[], $9::int[], $10::text[], $11::text[], $12::int[], $13::text[], $14::text[], $15::text[])
+                 as e (id, n, outcome, provider_id, http, code, class, error)
+               where t.outbox_id = e.id and t.n = e.n),
+             ours as (
+               select a.* from asked a join outbox o on o.id = a.id and o.lease_token = a.lease_token
+               where o.done_at is null and o.leased_until > now() and o.expires_at > now()
+               for update of o ", $locked, "),
+             held as (
+               update outbox o set
+                 attempts = o.attempts + 1, channel = a.channel,
+                 gave_up = a.gave_up, passed = a.passed, accepted = a.accepted,
+                 turn_since = case when o.channel = a.channel and o.turn_since is not null then o.turn_since else now() end
+               from ours a
+               where o.id = a.id and o.lease_token = a.lease_token and o.done_at is null
+                 and o.leased_until > now() and o.expires_at > now()
+               returning o.id, o.attempts, a.channel, a.provider, a.place),
+             begun as (
+               insert into outbox_attempts (outbox_id, n, channel, provider)
+               select id, attempts, channel, provider from held)
+             select place, attempts from held"
+        )
+    };
+}
+
+/// Puts attempts on record; the number of each, by its place. Those that are not there are not to be called.
+async fn put_on_record(
+    clinic: impl PgExecutor<'_>,
+    starts: &[Start],
+    locked: Locked,
+) -> sqlx::Result<Vec<(i64, i32)>> {
+    let calls = Calls::of(starts.iter().map(|start| (start.id, &start.before)));
+    let column = |of: fn(&Start) -> String| starts.iter().map(of).collect::<Vec<_>>();
+    sqlx::query_as(match locked {
+        Locked::WaitedFor => start_sql!(""),
+        Locked::LeftOut => start_sql!("skip locked"),
+    })
+    .bind(starts.iter().map(|start| start.id).collect::<Vec<_>>())
+    .bind(starts.iter().map(|start| start.lease_token).collect::<Vec<_>>())
+    .bind(starts.iter().map(|start| start.channel).collect::<Vec<_>>())
+    .bind(starts.iter().map(|start| start.provider).collect::<Vec<_>>())
+    .bind(column(|start| joined(&start.before.gave_up)))
+    .bind(column(|start| joined(&start.before.passed)))
+    .bind(column(|start| joined(&start.before.accepted)))
+    .bind(calls.ids)
+    .bind(calls.ns)
+    .bind(calls.outcomes)
+    .bind(calls.provider_ids)
+    .bind(calls.https)
+    .bind(calls.codes)
+    .bind(calls.classes)
+    .bind(calls.errors)
+    .fetch_all(clinic)
+    .await
+}
+
 /// Records, right before a provider is called, that it will be; returns the attempt's number. `None`: do not call, for
 /// the row was withdrawn, moved, claimed by another or expired.
-pub async fn start_attempt(
-    clinic: impl PgExecutor<'_>,
-    row: &OutboxRow,
-    channel: &str,
-    provider: &str,
-) -> sqlx::Result<Option<i32>> {
-    let so_far = Handed {
-        gave_up: row.gave_up.clone(),
-        passed: row.passed.clone(),
-        accepted: row.accepted.clone(),
-        ..Delivery::Expired.into()
-    };
-    hand_on(clinic, row, &so_far, channel, provider).await
+pub async fn start(clinic: impl PgExecutor<'_>, start: &Start) -> sqlx::Result<Option<i32>> {
+    let started =
+        put_on_record(clinic, std::slice::from_ref(start), Locked::WaitedFor).await?;
+    Ok(started.first().map(|(_, n)| *n))
 }
 
-/// Records what a delivery brought, and ends the sender's work on its row, in one statement. The ends of calls are not fenced:
-/// they happened, whoever owns the row by now.
-pub async fn finish(
-    clinic: impl PgExecutor<'_>,
-    row: &OutboxRow,
-    handed: &Handed,
-) -> sqlx::Result<Finished> {
-    let text = |error: &str| Some(error.to_owned());
-    // What the row becomes; if it goes on, after how long.
-    let (status, channel, error, delay) = match &handed.delivery {
-        Delivery::Sent { channel } => ("sent", Some(channel), None, None),
-        Delivery::Waits { channel, delay } => ("sent", Some(channel), None, Some(*delay)),
-        Delivery::Failed { error } => ("failed", None, text(error), None),
-        Delivery::Needless { why } => ("suppressed", None, text(why), None),
-        Delivery::Expired => ("expired", None, None, None),
-        Delivery::RetryIn { delay, error } => ("queued", None, text(error), Some(*delay)),
+/// As [`start`], for many rows at once: the answer to each in its place.
+pub async fn start_all(clinic: &mut Conn, starts: &[Start]) -> Vec<sqlx::Result<Option<i32>>> {
+    let begun = match starts {
+        [_] => Vec::new(),
+        _ => match put_on_record(clinic.never_repeat(), starts, Locked::LeftOut).await {
+            Ok(begun) => begun,
+            Err(error) if was_refused(&error) => Vec::new(), // by one row perhaps, and nothing is on record
+            Err(error) => return starts.iter().map(|_| Err(again(&error))).collect(),
+        },
     };
-    let ended = &handed.ended;
-    let column = |of: fn(&Ended) -> Option<String>| ended.iter().map(of).collect::<Vec<_>>();
-    let done: Option<bool> = sqlx::query_scalar(
-        "with ended as (
-           update outbox_attempts a set
-             ended_at = clock_timestamp(), outcome = e.outcome, provider_id = e.provider_id, http = e.http,
-             code = e.code, class = e.class, error = e.error
-           from unnest($3::int[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[])
-             as e (n, outcome, provider_id, http, code, class, error)
-           where a.outbox_id = $1 and a.n = e.n),
-         next as (select now() + make_interval(secs => $13) as due_at)
-         update outbox o set
-           status = case when next.due_at >= o.expires_at and $10 = 'queued'
-                           then case when $16 <> '{}' then 'sent' else 'expired' end
-                         when $10 = 'queued' and $16 <> '{}' then 'sent'
-                         when o.status in ('delivered', 'read') then o.status
-                         else $10 end,
-           channel = coalesce($11, channel), last_error = coalesce($12, last_error),
-           error_class = coalesce($17, error_class),
-           done_at = case when next.due_at < o.expires_at then null else now() end,
-           payload_cipher = case when next.due_at < o.expires_at then payload_cipher end,
-           due_at = case when next.due_at < o.expires_at then next.due_at else o.due_at end,
-           turn_since = case when o.gave_up || o.passed = $14 || $15 then o.turn_since end,
-           gave_up = $14, passed = $15, accepted = $16,
-           leased_until = null,
-           lease_token = case when next.due_at < o.expires_at then lease_token + 1 else lease_token end
-         from next
-         where id = $1 and lease_token = $2 and done_at is null
-         returning done_at is not null",
-    )
-    .bind(row.id)
-    .bind(row.lease_token)
-    .bind(ended.iter().map(|end| end.n).collect::<Vec<_>>())
-    .bind(column(|end| Some(end.outcome.to_owned())))
-    .bind(column(|end| end.provider_id.clone()))
-    .bind(ended.iter().map(|end| end.http).collect::<Vec<_>>())
-    .bind(column(|end| end.code.clone()))
-    .bind(column(|end| end.class.map(str::to_owned)))
-    .bind(column(|end| end.error.clone()))
-    .bind(status)
-    .bind(channel)
-    .bind(error)
-    .bind(delay.map(|delay| delay.as_secs_f64()))
-    .bind(&handed.gave_up)
-    .bind(&handed.passed)
-    .bind(&handed.accepted)
-    .bind(ended.last().and_then(|end| end.class))
-    .fetch_optional(clinic)
-    .await?;
-    Ok(match done {
-        Some(true) => Finished::Done,
-        Some(false) => Finished::WaitsAgain,
-        None => Finished::NotOurs,
+    let mut answers = Vec::with_capacity(starts.len());
+    for (place, one) in (1..).zip(starts) {
+        let n = begun.iter().find(|(at, _)| *at == place).map(|(_, n)| *n);
+        answers.push(match n {
+            Some(n) => Ok(Some(n)),
+            None => start(clinic.never_repeat(), one).await, // locked, or not ours any more
+        });
+    }
+    answers
+}
+
+macro_rules! finish_sql {
+    ($locked:literal) => {
+        concat!(
+            "with asked as (
+               select id, lease_token, status, channel, error, now() + make_interval(secs => delay) as next_due,
+                      string_to_array(gave_up, ' ') as gave_up, string_to_array(passed, ' ') as passed,
+                      string_to_array(accepted, ' ') as accepted, error_class, place
+               from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::text[], $8::text[],
+                           $9::text[], $10::text[])
+                 with ordinality as a (id, lease_token, status, channel, error, delay, gave_up, passed, accepted,
+                                       error_class, place)),
+             ended as (
+               update outbox_attempts t set
+                 ended_at = clock_timestamp(), outcome = e.outcome, provider_id = e.provider_id, http = e.http,
+                 code = e.code, class = e.class, error = e.error
+               from unnest($11::uuid[], $12::int[], $13::text[], $14::text[], $15::int[], $16::text[], $17::text[], $18::text[])
+                 as e (id, n, outcome, provider_id, http, code, class, error)
+               where t.outbox_id = e.id and t.n = e.n),
+             ours as (
+               select a.* from asked a join outbox o on o.id = a.id and o.lease_token = a.lease_token
+               where o.done_at is null
+               for update of o ", $locked, ")
+             update outbox o set
+               status = case when a.next_due >= o.expires_at and a.status = 'queued'
+                               then case when a.accepted <> '{}' then 'sent' else 'expired' end
+                             when a.status = 'queued' and a.accepted <> '{}' then 'sent'
+                             when o.status in ('delivered', 'read') then o.status
+                             else a.status end,
+               channel = coalesce(a.channel, o.channel), last_error = coalesce(a.error, o.last_error),
+               error_class = coalesce(a.error_class, o.error_class),
+               done_at = case when a.next_due < o.expires_at then null else now() end,
+               payload_cipher = case when a.next_due < o.expires_at then o.payload_cipher end,
+               due_at = case when a.next_due < o.expires_at then a.next_due else o.due_at end,
+               turn_since = case when o.gave_up || o.passed = a.gave_up || a.passed then o.turn_since end,
+               gave_up = a.gave_up, passed = a.passed, accepted = a.accepted,
+               leased_until = null,
+               lease_token = case when a.next_due < o.expires_at then o.lease_token + 1 else o.lease_token end
+             from ours a
+             where o.id = a.id and o.lease_token = a.lease_token and o.done_at is null
+             returning a.place, o.done_at is not null"
+        )
+    };
+}
+
+/// Ends senders' work on their rows: whether each is done, by its place. Those that are not there were not theirs.
+async fn put_away(
+    clinic: impl PgExecutor<'_>,
+    ends: &[End],
+    locked: Locked,
+) -> sqlx::Result<Vec<(i64, bool)>> {
+    let calls = Calls::of(ends.iter().map(|end| (end.id, &end.handed)));
+    let fates: Vec<_> = ends.iter().map(End::fate).collect();
+    let class = |end: &End| end.handed.ended.last().and_then(|ended| ended.class);
+    let column = |of: fn(&Handed) -> &[String]| {
+        ends.iter().map(|end| joined(of(&end.handed))).collect::<Vec<_>>()
+    };
+    sqlx::query_as(match locked {
+        Locked::WaitedFor => finish_sql!(""),
+        Locked::LeftOut => finish_sql!("skip locked"),
     })
+    .bind(ends.iter().map(|end| end.id).collect::<Vec<_>>())
+    .bind(ends.iter().map(|end| end.lease_token).collect::<Vec<_>>())
+    .bind(fates.iter().map(|(status, ..)| *status).collect::<Vec<_>>())
+    .bind(fates.iter().map(|(_, channel, ..)| *channel).collect::<Vec<_>>())
+    .bind(fates.iter().map(|(_, _, error, _)| *error).collect::<Vec<_>>())
+    .bind(fates.iter().map(|(.., delay)| delay.map(|delay| delay.as_secs_f64())).collect::<Vec<_>>())
+    .bind(column(|handed| &handed.gave_up))
+    .bind(column(|handed| &handed.passed))
+    .bind(column(|handed| &handed.accepted))
+    .bind(ends.iter().map(class).collect::<Vec<_>>())
+    .bind(calls.ids)
+    .bind(calls.ns)
+    .bind(calls.outcomes)
+    .bind(calls.provider_ids)
+    .bind(calls.https)
+    .bind(calls.codes)
+    .bind(calls.classes)
+    .bind(calls.errors)
+    .fetch_all(clinic)
+    .await
 }
 
-/// As [`start_attempt`], with what other channels brought before: whoever has to go on after a crash goes on there.
-pub async fn hand_on(
-    clinic: impl PgExecutor<'_>,
-    row: &OutboxRow,
-    handed: &Handed,
-    channel: &str,
-    provider: &str,
-) -> sqlx::Result<Option<i32>> {
-    let ended = &handed.ended;
-    let column = |of: fn(&Ended) -> Option<String>| ended.iter().map(of).collect::<Vec<_>>();
-    sqlx::query_scalar(
-        "with ended as (
-           update outbox_attempts a set
-             ended_at = clock_timestamp(), outcome = e.outcome, provider_id = e.provider_id, http = e.http,
-             code = e.code, class = e.class, error = e.error
-           from unnest($3::int[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[])
-             as e (n, outcome, provider_id, http, code, class, error)
-           where a.outbox_id = $1 and a.n = e.n),
-         held as (
-           update outbox set
-             attempts = attempts + 1, channel = $10, gave_up = $12, passed = $13, accepted = $14,
-             turn_since = case when channel = $10 and turn_since is not null then turn_since else now() end
-           where id = $1 and lease_token = $2 and done_at is null
-             and leased_until > now() and expires_at > now()
-           returning id, attempts)
-         insert into outbox_attempts (outbox_id, n, channel, provider)
-         select id, attempts, $10, $11 from held
-         returning n",
-    )
-    .bind(row.id)
-    .bind(row.lease_token)
-    .bind(ended.iter().map(|end| end.n).collect::<Vec<_>>())
-    .bind(column(|end| Some(end.outcome.to_owned())))
-    .bind(column(|end| end.provider_id.clone()))
-    .bind(ended.iter().map(|end| end.http).collect::<Vec<_>>())
-    .bind(column(|end| end.code.clone()))
-    .bind(column(|end| end.class.map(str::to_owned)))
-    .bind(column(|end| end.error.clone()))
-    .bind(channel)
-    .bind(provider)
-    .bind(&handed.gave_up)
-    .bind(&handed.passed)
-    .bind(&handed.accepted)
-    .fetch_optional(clinic)
-    .await
+fn finished(done: bool) -> Finished {
+    if done { Finished::Done } else { Finished::WaitsAgain }
+}
+
+/// Records what a delivery brought, and ends the sender's work on its row, in one statement.
+pub async fn finish(clinic: impl PgExecutor<'_>, end: &End) -> sqlx::Result<Finished> {
+    let away = put_away(clinic, std::slice::from_ref(end), Locked::WaitedFor).await?;
+    Ok(away.first().map_or(Finished::NotOurs, |(_, done)| finished(*done)))
+}
+
+/// As [`finish`], for many rows at once: the answer to each in its place.
+pub async fn finish_all(clinic: &mut Conn, ends: &[End]) -> Vec<sqlx::Result<Finished>> {
+    let away = match ends {
+        [_] => Vec::new(),
+        _ => match put_away(clinic.never_repeat(), ends, Locked::LeftOut).await {
+            Ok(away) => away,
+            Err(error) if was_refused(&error) => Vec::new(), // because of one row perhaps
+            Err(error) => return ends.iter().map(|_| Err(again(&error))).collect(),
+        },
+    };
+    let mut answers = Vec::with_capacity(ends.len());
+    for (place, one) in (1..).zip(ends) {
+        let done = away.iter().find(|(at, _)| *at == place).map(|(_, done)| *done);
+        answers.push(match done {
+            Some(done) => Ok(finished(done)),
+            None => finish(clinic.never_repeat(), one).await, // locked, or not ours any more
+        });
+    }
+    answers
+}
+
+/// The database said no: nothing of the statement holds.
+fn was_refused(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_))
+}
+
+/// The same error, for one more who has to hear it.
+fn again(error: &sqlx::Error) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other(error.to_string()))
 }

@@ -136,7 +136,8 @@ impl<C: Clinics> Inner<C> {
                 break true; // every slot of this process is taken by sends that outlived their looks
             }
             tokio::select! {
-                _ = sends.join_next() => {}
+                // They end in groups: those that are ready make room together.
+                _ = sends.join_next() => while sends.try_join_next().is_some() {},
                 () = sleep_until(ends.min(beats)) => {}
                 () = self.stop.cancelled() => {}
             }

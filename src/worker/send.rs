@@ -9,7 +9,7 @@ use tokio::time::{Instant, interval_at, sleep, timeout};
 use uuid::Uuid;
 
 use super::{Clinics, Inner};
-use crate::outbox::{self, Delivery, Finished, Handed, OutboxRow};
+use crate::outbox::{self, Delivery, End, Finished, Handed, OutboxRow};
 use crate::tenancy::pools::Conn;
 
 impl<C: Clinics> Inner<C> {
@@ -85,25 +85,40 @@ impl<C: Clinics> Inner<C> {
         }
     }
 
-    /// Records the outcome; insists a little, for if it cannot be recorded the message is sent once more.
+    /// Records the outcome; insists a little, for if it cannot be recorded the message is sent once more. Codes are recorded by
+    /// themselves, others together with whatever ends at the same time.
     async fn finish(&self, clinic_id: Uuid, row: &OutboxRow, handed: &Handed) -> Option<Finished> {
         for pause in [1, 3, 0].map(Duration::from_secs) {
-            let finished = self
-                .at_clinic(clinic_id, async |clinic: &mut Conn| {
-                    outbox::finish(clinic, row, handed).await
-                })
-                .await;
-            match finished {
-                Ok(finished) => return Some(finished),
-                Err(error) => {
-                    tracing::warn!(%clinic_id, message_id = %row.id, %error, "could not record a delivery");
+            let end = End::of(row, handed);
+            let finished = match is_code(row) {
+                true => self.finish_all(clinic_id, vec![end]).await.pop(),
+                false => {
+                    self.ends.ask(clinic_id, end, |ends| self.finish_all(clinic_id, ends)).await
                 }
-            }
+            };
+            let error = match finished {
+                Some(Ok(finished)) => return Some(finished),
+                Some(Err(error)) => error,
+                None => "whoever was about to record it is gone".to_owned(),
+            };
+            tracing::warn!(%clinic_id, message_id = %row.id, %error, "could not record a delivery");
             if !pause.is_zero() {
                 sleep(pause.mul_f64(crate::crypto::jitter())).await;
             }
         }
         None
+    }
+
+    async fn finish_all(&self, clinic_id: Uuid, ends: Vec<End>) -> Vec<Result<Finished, String>> {
+        let all = self
+            .at_clinic(clinic_id, async |clinic: &mut Conn| {
+                Ok(outbox::finish_all(clinic, &ends).await)
+            })
+            .await;
+        match all {
+            Ok(all) => all.into_iter().map(|one| one.map_err(|error| error.to_string())).collect(),
+            Err(error) => ends.iter().map(|_| Err(error.to_string())).collect(),
+        }
     }
 
     /// The holder's own timer. Beyond the row's lease there is a wake-up in the ledger, and no timer is needed; if this
@@ -116,11 +131,15 @@ impl<C: Clinics> Inner<C> {
         lasts: Duration,
     ) {
         if delay < lasts {
-            let (message_id, is_code) = (row.id, row.purpose.starts_with("code."));
+            let (message_id, is_code) = (row.id, is_code(row));
             tokio::spawn(async move {
                 sleep(delay).await;
                 self.wake(clinic_id, message_id, is_code);
             });
         }
     }
+}
+
+fn is_code(row: &OutboxRow) -> bool {
+    row.purpose.starts_with("code.")
 }

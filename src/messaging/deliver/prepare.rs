@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::again;
 use super::handing::{Handing, named};
+use crate::error::Problem;
 use crate::messaging::channels::Channel;
 use crate::messaging::facts::{self, ComposeError, Composed, Facts};
 use crate::messaging::kind::Kind;
@@ -31,15 +32,21 @@ impl Handing<'_> {
     pub(super) async fn prepare(&mut self) -> Result<Prepared, Delivery> {
         let again = |error: String| again(self.class, self.row.attempts, error);
         let clinic = self.clinic;
-        let mut conn = clinic.read().await.map_err(|problem| again(problem.to_string()))?;
+        let problem = |problem: Problem| again(problem.to_string());
         let db = |error: sqlx::Error| again(error.to_string());
-        let facts = match facts::facts(clinic, &mut conn, self.row).await {
+        let facts = match facts::facts(clinic, &self.at.visits, self.row).await {
             Ok(Composed::Facts(facts)) => facts,
             Ok(Composed::Needless(why)) => return Err(self.needless(why)),
             Err(ComposeError::Db(error)) => return Err(db(error)),
             Err(error) => return Err(Delivery::Failed { error: error.to_string() }),
         };
-        let setup = self.at.setups.of(clinic, &mut conn).await.map_err(db)?;
+        let setup = match self.at.setups.known(clinic).await {
+            Some(setup) => setup,
+            None => {
+                let mut conn = clinic.read().await.map_err(problem)?;
+                self.at.setups.of(clinic, &mut conn).await.map_err(db)?
+            }
+        };
         let rule = setup.rule(self.class);
         if let Some(wait) = self.quiet(&rule, &facts)? {
             return Err(wait);
@@ -51,6 +58,7 @@ impl Handing<'_> {
         if self.row.patient_id.is_none() && self.row.user_id.is_none() {
             let recipient = &facts.recipient;
             let (phone, email) = (recipient.phone.as_deref(), recipient.email.as_deref());
+            let mut conn = clinic.read().await.map_err(problem)?;
             unreachable = store::unreachable(&mut conn, phone, email).await.map_err(db)?;
         }
         let addresses: Vec<Channel> = Channel::ALL
