@@ -7,8 +7,6 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::tenancy::pools::Conn;
-
 /// A claimed row, in the hands of one sender.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct OutboxRow {
@@ -380,30 +378,27 @@ async fn put_on_record(
 /// Records, right before a provider is called, that it will be; returns the attempt's number. `None`: do not call, for
 /// the row was withdrawn, moved, claimed by another or expired.
 pub async fn start(clinic: impl PgExecutor<'_>, start: &Start) -> sqlx::Result<Option<i32>> {
-    let started =
-        put_on_record(clinic, std::slice::from_ref(start), Locked::WaitedFor).await?;
+    let started = put_on_record(clinic, std::slice::from_ref(start), Locked::WaitedFor).await?;
     Ok(started.first().map(|(_, n)| *n))
 }
 
-/// As [`start`], for many rows at once: the answer to each in its place.
-pub async fn start_all(clinic: &mut Conn, starts: &[Start]) -> Vec<sqlx::Result<Option<i32>>> {
-    let begun = match starts {
-        [_] => Vec::new(),
-        _ => match put_on_record(clinic.never_repeat(), starts, Locked::LeftOut).await {
-            Ok(begun) => begun,
-            Err(error) if was_refused(&error) => Vec::new(), // by one row perhaps, and nothing is on record
-            Err(error) => return starts.iter().map(|_| Err(again(&error))).collect(),
-        },
-    };
-    let mut answers = Vec::with_capacity(starts.len());
-    for (place, one) in (1..).zip(starts) {
-        let n = begun.iter().find(|(at, _)| *at == place).map(|(_, n)| *n);
-        answers.push(match n {
-            Some(n) => Ok(Some(n)),
-            None => start(clinic.never_repeat(), one).await, // locked, or not ours any more
-        });
+/// As [`start`], for many rows at once: the number of each in its place. `None`: somebody changes the row just now, or it is not
+/// ours any more; ask for it alone.
+pub async fn start_all(
+    clinic: impl PgExecutor<'_>,
+    starts: &[Start],
+) -> sqlx::Result<Vec<Option<i32>>> {
+    let begun = put_on_record(clinic, starts, Locked::LeftOut).await?;
+    Ok(in_place(starts.len(), begun))
+}
+
+/// What was found, each in the place that it was asked for.
+fn in_place<T>(count: usize, found: Vec<(i64, T)>) -> Vec<Option<T>> {
+    let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None).take(count).collect();
+    for (place, one) in found {
+        all[place as usize - 1] = Some(one);
     }
-    answers
+    all
 }
 
 macro_rules! finish_sql {
@@ -471,7 +466,9 @@ async fn put_away(
     .bind(fates.iter().map(|(status, ..)| *status).collect::<Vec<_>>())
     .bind(fates.iter().map(|(_, channel, ..)| *channel).collect::<Vec<_>>())
     .bind(fates.iter().map(|(_, _, error, _)| *error).collect::<Vec<_>>())
-    .bind(fates.iter().map(|(.., delay)| delay.map(|delay| delay.as_secs_f64())).collect::<Vec<_>>())
+    .bind(
+        fates.iter().map(|(.., delay)| delay.map(|delay| delay.as_secs_f64())).collect::<Vec<_>>(),
+    )
     .bind(column(|handed| &handed.gave_up))
     .bind(column(|handed| &handed.passed))
     .bind(column(|handed| &handed.accepted))
@@ -498,33 +495,13 @@ pub async fn finish(clinic: impl PgExecutor<'_>, end: &End) -> sqlx::Result<Fini
     Ok(away.first().map_or(Finished::NotOurs, |(_, done)| finished(*done)))
 }
 
-/// As [`finish`], for many rows at once: the answer to each in its place.
-pub async fn finish_all(clinic: &mut Conn, ends: &[End]) -> Vec<sqlx::Result<Finished>> {
-    let away = match ends {
-        [_] => Vec::new(),
-        _ => match put_away(clinic.never_repeat(), ends, Locked::LeftOut).await {
-            Ok(away) => away,
-            Err(error) if was_refused(&error) => Vec::new(), // because of one row perhaps
-            Err(error) => return ends.iter().map(|_| Err(again(&error))).collect(),
-        },
-    };
-    let mut answers = Vec::with_capacity(ends.len());
-    for (place, one) in (1..).zip(ends) {
-        let done = away.iter().find(|(at, _)| *at == place).map(|(_, done)| *done);
-        answers.push(match done {
-            Some(done) => Ok(finished(done)),
-            None => finish(clinic.never_repeat(), one).await, // locked, or not ours any more
-        });
-    }
-    answers
-}
-
-/// The database said no: nothing of the statement holds.
-fn was_refused(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(_))
-}
-
-/// The same error, for one more who has to hear it.
-fn again(error: &sqlx::Error) -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::other(error.to_string()))
+/// As [`finish`], for many rows at once: the answer to each in its place. `None`: somebody changes the row just now, or it is not
+/// ours any more; ask for it alone.
+pub async fn finish_all(
+    clinic: impl PgExecutor<'_>,
+    ends: &[End],
+) -> sqlx::Result<Vec<Option<Finished>>> {
+    let away = put_away(clinic, ends, Locked::LeftOut).await?;
+    let away = away.into_iter().map(|(place, done)| (place, finished(done))).collect();
+    Ok(in_place(ends.len(), away))
 }

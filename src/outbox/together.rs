@@ -179,8 +179,7 @@ mod tests {
         let together: Together<u32, u32> = Together::new(Turns::default());
         let mut first = Box::pin(together.ask(CLINIC, 1, async |_| std::future::pending().await));
         assert!(poll!(&mut first).is_pending());
-        let mut leads =
-            Box::pin(together.ask(CLINIC, 2, async |_| std::future::pending().await));
+        let mut leads = Box::pin(together.ask(CLINIC, 2, async |_| std::future::pending().await));
         assert!(poll!(&mut leads).is_pending());
         let mut follows = Box::pin(together.ask(CLINIC, 3, async |all| doubled(all)));
         assert!(poll!(&mut follows).is_pending());

@@ -150,7 +150,7 @@ struct Inner<C> {
     fast: Arc<Semaphore>,
     codes: Arc<Semaphore>,
     /// Outcomes that are about to be recorded.
-    ends: Together<End, Result<Finished, String>>,
+    ends: Together<End, Option<Finished>>,
     /// Rung when a slot becomes free that somebody may be waiting for: no need to wait for the next poll.
     again: Notify,
     missed: AtomicU64,

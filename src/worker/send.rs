@@ -88,20 +88,24 @@ impl<C: Clinics> Inner<C> {
     /// Records the outcome; insists a little, for if it cannot be recorded the message is sent once more. Codes are recorded by
     /// themselves, others together with whatever ends at the same time.
     async fn finish(&self, clinic_id: Uuid, row: &OutboxRow, handed: &Handed) -> Option<Finished> {
+        let end = End::of(row, handed);
+        if !is_code(row) {
+            let all = |ends| self.finish_all(clinic_id, ends);
+            let together = self.ends.ask(clinic_id, end.clone(), all).await;
+            if let Some(Some(finished)) = together {
+                return Some(finished);
+            }
+        }
         for pause in [1, 3, 0].map(Duration::from_secs) {
-            let end = End::of(row, handed);
-            let finished = match is_code(row) {
-                true => self.finish_all(clinic_id, vec![end]).await.pop(),
-                false => {
-                    self.ends.ask(clinic_id, end, |ends| self.finish_all(clinic_id, ends)).await
+            let finished = self
+                .at_clinic(clinic_id, async |clinic: &mut Conn| outbox::finish(clinic, &end).await)
+                .await;
+            match finished {
+                Ok(finished) => return Some(finished),
+                Err(error) => {
+                    tracing::warn!(%clinic_id, message_id = %row.id, %error, "could not record a delivery");
                 }
-            };
-            let error = match finished {
-                Some(Ok(finished)) => return Some(finished),
-                Some(Err(error)) => error,
-                None => "whoever was about to record it is gone".to_owned(),
-            };
-            tracing::warn!(%clinic_id, message_id = %row.id, %error, "could not record a delivery");
+            }
             if !pause.is_zero() {
                 sleep(pause.mul_f64(crate::crypto::jitter())).await;
             }
@@ -109,16 +113,14 @@ impl<C: Clinics> Inner<C> {
         None
     }
 
-    async fn finish_all(&self, clinic_id: Uuid, ends: Vec<End>) -> Vec<Result<Finished, String>> {
+    async fn finish_all(&self, clinic_id: Uuid, ends: Vec<End>) -> Vec<Option<Finished>> {
         let all = self
-            .at_clinic(clinic_id, async |clinic: &mut Conn| {
-                Ok(outbox::finish_all(clinic, &ends).await)
-            })
+            .at_clinic(clinic_id, async |clinic: &mut Conn| outbox::finish_all(clinic, &ends).await)
             .await;
-        match all {
-            Ok(all) => all.into_iter().map(|one| one.map_err(|error| error.to_string())).collect(),
-            Err(error) => ends.iter().map(|_| Err(error.to_string())).collect(),
-        }
+        all.unwrap_or_else(|error| {
+            tracing::debug!(%clinic_id, %error, "outcomes are recorded one by one");
+            vec![None; ends.len()]
+        })
     }
 
     /// The holder's own timer. Beyond the row's lease there is a wake-up in the ledger, and no timer is needed; if this

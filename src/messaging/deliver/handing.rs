@@ -286,29 +286,29 @@ impl<'a> Handing<'a> {
         channel: Channel,
         provider: &'static str,
         before: Handed,
-    ) -> sqlx::Result<Option<i32>> {
+    ) -> Result<Option<i32>, Problem> {
         let (id, lease_token) = (self.row.id, self.row.lease_token);
         let start = Start { id, lease_token, channel: channel.as_str(), provider, before };
-        let started = match self.class {
-            Class::Code => self.start_all(vec![start]).await.pop(),
-            _ => {
-                let all = |starts| self.start_all(starts);
-                self.at.starts.ask(self.clinic.id.0, start, all).await
+        if self.class != Class::Code {
+            let all = |starts| self.start_all(starts);
+            let together = self.at.starts.ask(self.clinic.id.0, start.clone(), all).await;
+            if let Some(Some(n)) = together {
+                return Ok(Some(n));
             }
-        };
-        started.unwrap_or_else(|| {
-            Err(sqlx::Error::Io(std::io::Error::other("whoever was about to record it is gone")))
-        })
+        }
+        let mut conn = self.clinic.read().await?;
+        Ok(outbox::start(conn.never_repeat(), &start).await?)
     }
 
-    async fn start_all(&self, starts: Vec<Start>) -> Vec<sqlx::Result<Option<i32>>> {
-        match self.clinic.read().await {
-            Ok(mut conn) => outbox::start_all(&mut conn, &starts).await,
-            Err(problem) => starts
-                .iter()
-                .map(|_| Err(sqlx::Error::Io(std::io::Error::other(problem.to_string()))))
-                .collect(),
-        }
+    async fn start_all(&self, starts: Vec<Start>) -> Vec<Option<i32>> {
+        let all = async {
+            let mut conn = self.clinic.read().await?;
+            Ok::<_, Problem>(outbox::start_all(conn.never_repeat(), &starts).await?)
+        };
+        all.await.unwrap_or_else(|problem| {
+            tracing::debug!(clinic = %self.clinic.slug, %problem, "attempts are put on record one by one");
+            vec![None; starts.len()]
+        })
     }
 
     fn ready(&self, prepared: &Prepared, channel: Channel, words: Words) -> Ready {

@@ -37,7 +37,7 @@ pub struct Deliverer {
     /// Visits that messages about to be sent speak of.
     pub visits: Visits,
     /// Attempts about to be put on record.
-    pub starts: Together<Start, sqlx::Result<Option<i32>>>,
+    pub starts: Together<Start, Option<i32>>,
 }
 
 impl Clinics for Deliverer {

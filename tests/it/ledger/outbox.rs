@@ -95,10 +95,7 @@ async fn what_is_next_counts_leased_rows_by_their_lease_and_forgets_what_is_done
     let row = outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().rows.remove(0);
     assert_eq!(seconds(&mut clinic).await, Some(60.0));
     let sent = Delivery::Sent { channel: "sms".into() };
-    assert_eq!(
-        finish(&mut clinic, &row, sent.clone()).await,
-        Finished::Done
-    );
+    assert_eq!(finish(&mut clinic, &row, sent.clone()).await, Finished::Done);
     assert_eq!(seconds(&mut clinic).await, Some(3600.0));
 
     assert_eq!(outbox::withdraw(&mut clinic, later.subject_id).await.unwrap(), 1);
@@ -156,19 +153,13 @@ async fn a_sender_who_comes_late_changes_nothing() {
         Delivery::Expired,
     ];
     for end in &ends {
-        assert_eq!(
-            finish(&mut clinic, &late, end.clone()).await,
-            Finished::NotOurs
-        );
+        assert_eq!(finish(&mut clinic, &late, end.clone()).await, Finished::NotOurs);
     }
     assert!(outbox::extend_lease(&mut clinic, &owner, MINUTE).await.unwrap());
     assert_eq!(begin(&mut clinic, &owner).await, Some(2));
     assert_eq!(outbox::withdraw(&mut clinic, new.subject_id).await.unwrap(), 1);
     assert_eq!(begin(&mut clinic, &owner).await, None);
-    assert_eq!(
-        finish(&mut clinic, &owner, ends[0].clone()).await,
-        Finished::NotOurs
-    );
+    assert_eq!(finish(&mut clinic, &owner, ends[0].clone()).await, Finished::NotOurs);
 }
 
 #[tokio::test]
@@ -188,8 +179,7 @@ async fn a_message_put_back_waits_for_its_next_try_unless_that_comes_too_late() 
 
     execute(&mut clinic, "update outbox set due_at = now()").await;
     let row = outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().rows.remove(0);
-    let too_late =
-        finish(&mut clinic, &row, retry(48 * 60 * MINUTE).clone()).await;
+    let too_late = finish(&mut clinic, &row, retry(48 * 60 * MINUTE).clone()).await;
     assert_eq!(too_late, Finished::Done);
     assert!(outbox::next(&mut clinic).await.unwrap().is_none());
 }
@@ -221,10 +211,7 @@ async fn a_move_takes_the_message_from_its_sender() {
     assert_eq!(outbox::put(&mut clinic, &later).await.unwrap(), Some(row.id));
 
     let sent = Delivery::Sent { channel: "sms".into() };
-    assert_eq!(
-        finish(&mut clinic, &row, sent.clone()).await,
-        Finished::NotOurs
-    );
+    assert_eq!(finish(&mut clinic, &row, sent.clone()).await, Finished::NotOurs);
     let next = outbox::next(&mut clinic).await.unwrap().unwrap().from_now();
     assert!(next > TimeDelta::seconds(25) && next <= TimeDelta::seconds(30), "{next}");
 }

@@ -320,5 +320,7 @@ impl Stage {
 }
 
 async fn send(clinic: &mut PgConnection, row: &OutboxRow) -> sqlx::Result<()> {
-    outbox::finish(clinic, &End::of(row, &Delivery::Sent { channel: "sms".into() }.into())).await.map(|_| ())
+    outbox::finish(clinic, &End::of(row, &Delivery::Sent { channel: "sms".into() }.into()))
+        .await
+        .map(|_| ())
 }

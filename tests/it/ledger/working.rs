@@ -55,7 +55,7 @@ impl Clinics for Post {
     }
 }
 
-pub(super) fn pool(connect: &PgConnectOptions) -> Pool {
+fn pool(connect: &PgConnectOptions) -> Pool {
     let server = Server::new("office", 8, None).unwrap();
     let settings = PoolSettings::new(connect.clone(), Uuid::nil());
     Pool::new(server, settings, Arc::new(|_| Box::pin(async { Ok(()) })))
