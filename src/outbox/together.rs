@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use uuid::Uuid;
 
 /// Beyond so many clinics, those at which nobody asks are forgotten.
@@ -14,6 +14,13 @@ const REMEMBERED: usize = 1024;
 /// more than a hundred messages do. Clones are the same.
 #[derive(Clone, Default)]
 pub struct Turns(Arc<ByClinic<tokio::sync::Mutex<()>>>);
+
+impl Turns {
+    /// Waits for a turn, and has it until what is returned is dropped.
+    pub async fn take(&self, clinic_id: Uuid) -> OwnedMutexGuard<()> {
+        self.0.of(clinic_id).lock_owned().await
+    }
+}
 
 /// Questions of one kind, clinic by clinic.
 pub struct Together<A, T> {
@@ -41,13 +48,12 @@ impl<A, T> Together<A, T> {
         F: Future<Output = Vec<T>>,
     {
         let line = self.lines.of(clinic_id);
-        let turns = self.turns.0.of(clinic_id);
         let (answer, mut answered) = oneshot::channel();
         lock(&line).push((question, answer));
         let _turn = tokio::select! {
             biased;
             answer = &mut answered => return answer.ok(),
-            turn = turns.lock() => turn,
+            turn = self.turns.take(clinic_id) => turn,
         };
         // It is our turn: our question still waits, or was answered in this very moment.
         let (questions, answers): (Vec<A>, Vec<_>) = lock(&line).drain(..).unzip();

@@ -147,6 +147,7 @@ impl<C: Clinics> Inner<C> {
     }
 
     async fn claim(&self, lease: &Lease, free: usize) -> Result<Claimed, Unreachable> {
+        let _turn = self.turns.take(lease.clinic_id).await;
         let claimed = self
             .at_clinic(lease.clinic_id, async |clinic: &mut Conn| {
                 outbox::claim(clinic, free as i64, self.settings.row_lease).await

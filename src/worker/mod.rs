@@ -32,9 +32,7 @@ pub trait Clinics: Send + Sync + 'static {
     fn deliver(&self, clinic_id: Uuid, row: OutboxRow) -> impl Future<Output = Handed> + Send;
 
     /// Whose turn it is to ask a clinic's database: shared with whoever delivers.
-    fn turns(&self) -> Turns {
-        Turns::default()
-    }
+    fn turns(&self) -> &Turns;
 
     /// A look at this clinic has ended, an hourly sweep's at the least: whatever else a dead process may have left undone there
     /// is done now.
@@ -95,7 +93,7 @@ impl Default for Settings {
             fast_row_lease: Duration::from_secs(15),
             poll: Duration::from_secs(1),
             look_lasts: Duration::from_secs(5),
-            look_rows: 64,
+            look_rows: 256,
             patience: Duration::from_secs(5),
             stop_within: Duration::from_secs(20),
         }
@@ -149,6 +147,7 @@ struct Inner<C> {
     sends: Arc<Semaphore>,
     fast: Arc<Semaphore>,
     codes: Arc<Semaphore>,
+    turns: Turns,
     /// Outcomes that are about to be recorded.
     ends: Together<End, Option<Finished>>,
     /// Rung when a slot becomes free that somebody may be waiting for: no need to wait for the next poll.
@@ -165,7 +164,8 @@ impl<C: Clinics> Worker<C> {
             fast: Arc::new(Semaphore::new(settings.fast)),
             codes: Arc::new(Semaphore::new(settings.codes)),
             instance_id: crate::ids::new_uuid(),
-            ends: Together::new(clinics.turns()),
+            ends: Together::new(clinics.turns().clone()),
+            turns: clinics.turns().clone(),
             again: Notify::new(),
             missed: AtomicU64::new(0),
             clinics,

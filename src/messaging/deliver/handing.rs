@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::OwnedMutexGuard;
 
 use super::prepare::Prepared;
 use super::{Deliverer, again, class_of};
@@ -277,7 +278,16 @@ impl<'a> Handing<'a> {
         if let Some(book) = self.at.books.known(self.clinic).await {
             return Ok(book);
         }
+        let _turn = self.turn().await;
         Ok(self.at.books.of(self.clinic, &mut self.clinic.read().await?).await?)
+    }
+
+    /// What many messages miss at the same time is read once: the others find it when their turn comes. Codes wait for nobody.
+    pub(super) async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        match self.class {
+            Class::Code => None,
+            _ => Some(self.at.turns.take(self.clinic.id.0).await),
+        }
     }
 
     /// A code's attempt by itself, that of anything else together with those that begin at the same time.

@@ -63,8 +63,8 @@ impl Clinics for Deliverer {
         }
     }
 
-    fn turns(&self) -> Turns {
-        self.turns.clone()
+    fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// Rows of the audit log that nobody sealed, news that came before what it is about, and rows that are of no use any more.

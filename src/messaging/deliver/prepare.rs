@@ -40,13 +40,7 @@ impl Handing<'_> {
             Err(ComposeError::Db(error)) => return Err(db(error)),
             Err(error) => return Err(Delivery::Failed { error: error.to_string() }),
         };
-        let setup = match self.at.setups.known(clinic).await {
-            Some(setup) => setup,
-            None => {
-                let mut conn = clinic.read().await.map_err(problem)?;
-                self.at.setups.of(clinic, &mut conn).await.map_err(db)?
-            }
-        };
+        let setup = self.setup().await.map_err(problem)?;
         let rule = setup.rule(self.class);
         if let Some(wait) = self.quiet(&rule, &facts)? {
             return Err(wait);
@@ -82,6 +76,14 @@ impl Handing<'_> {
         let chosen = policy::choose(self.class, &rule, &asked, &person, may);
         let channels = chosen.map_err(|why| self.needless(why))?;
         Ok(Prepared { facts, setup, rule, channels })
+    }
+
+    async fn setup(&self) -> Result<Arc<Setup>, Problem> {
+        if let Some(setup) = self.at.setups.known(self.clinic).await {
+            return Ok(setup);
+        }
+        let _turn = self.turn().await;
+        Ok(self.at.setups.of(self.clinic, &mut self.clinic.read().await?).await?)
     }
 
     /// Money: each SMS with a code is counted against the day's budget, right before its call.
