@@ -155,6 +155,12 @@ pub struct ClinicKeys {
     pub audit: [u8; 32],
     /// The pepper of one-time codes, and what recognises a device that signed in with one.
     pub one_time_codes: [u8; 32],
+    /// Signs what links and buttons in messages carry.
+    pub replies: [u8; 32],
+    /// Names the rooms of video visits, so that nobody guesses one.
+    pub video_rooms: [u8; 32],
+    /// Authenticates tickets for listening (`live/ticket.rs`).
+    pub live_tickets: [u8; 32],
     /// Seals fields.
     pub fields: SealingKey,
     database_password: [u8; 32],
@@ -169,6 +175,9 @@ impl ClinicKeys {
             blind_index: expand(&hkdf, "blind index"),
             audit: expand(&hkdf, "audit chain"),
             one_time_codes: expand(&hkdf, "one-time codes"),
+            replies: expand(&hkdf, "replies to messages"),
+            video_rooms: expand(&hkdf, "video rooms"),
+            live_tickets: expand(&hkdf, "live tickets"),
             fields: SealingKey::new(&expand(&hkdf, "field encryption")),
             database_password: expand(&hkdf, "database role password"),
         }
@@ -226,6 +235,9 @@ mod tests {
             keys.blind_index,
             keys.audit,
             keys.one_time_codes,
+            keys.replies,
+            keys.video_rooms,
+            keys.live_tickets,
             keys.database_password,
         ];
         for (i, a) in all.iter().enumerate() {

@@ -5,6 +5,7 @@
 pub mod actor;
 pub mod audit;
 pub mod auth;
+pub mod chores;
 pub mod config;
 pub mod crypto;
 pub mod db;
@@ -12,6 +13,7 @@ pub mod embedded; // a PostgreSQL of our own
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod live;
 pub mod metrics;
 pub mod money;
 pub mod outbox;
@@ -23,11 +25,15 @@ pub mod worker;
 // ── the slices: one for each capability ──
 pub mod appointments;
 pub mod doctors;
+pub mod holidays;
 pub mod locations;
 pub mod messaging;
 pub mod one_time_codes;
 pub mod patients;
 pub mod platform;
+pub mod resources;
+pub mod respond;
+pub mod scheduling;
 pub mod staff;
 
 // ── for demos and load tests ──

@@ -79,6 +79,32 @@ def pgbench(cluster, role, database, script, seconds, variables=None, reconnect=
     return Run(rate=rate, server_us=0, postgres_us=postgres / max(count, 1) * 1e6)
 
 
+def pgbench_beside(cluster, role, databases, script, seconds, settings):
+    """One pgbench for each of these databases, all at once, with the clients shared among them: the rate of all together."""
+    path = cluster.folder / "script.sql"
+    path.write_text(script)
+    each = max(CLIENTS // len(databases), 1)
+    options = " ".join(f"-c {name}={value}" for name, value in settings)
+    began = cluster.seconds()
+    running = [
+        subprocess.Popen(
+            [cluster.bin / "pgbench", "-n", "-M", "prepared", "-c", str(each), "-T", str(seconds), "-D", "i=0", "-f", path,
+             database],
+            env=cluster.environment(*role) | {"PGOPTIONS": options}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for database in databases
+    ]
+    count, rate = 0, 0.0
+    for process in running:
+        said, complaint = process.communicate()
+        if process.returncode:
+            raise SystemExit(f"pgbench: {complaint}\n{said}")
+        count += int(re.search(r"actually processed: (\d+)", said).group(1))
+        rate += float(re.findall(r"^tps = ([\d.]+)", said, re.M)[-1])
+    return Run(rate=rate, server_us=0, postgres_us=(cluster.seconds() - began) / max(count, 1) * 1e6)
+
+
 class MostConnections:
     """Looks how many client backends PostgreSQL counts, many times a second, but for those that look."""
 

@@ -62,8 +62,12 @@ class Report:
 
     def ten_or_one(self, runs):
         self.at_least("10 clinics ÷ 1 clinic", ratios(runs["ten"], runs["one"]), None, 1.0)
+        self.add("10 databases ÷ 1, PostgreSQL alone", spread(ratios(runs["ten databases"], runs["one database"])))
         self.cost("10 clinics", runs["ten"])
         self.cost("1 clinic", runs["one"])
+        for name in ("ten databases", "one database"):
+            used = [run.postgres_us for run in runs[name]]
+            self.add(f"{name}: CPU of PostgreSQL alone, µs", spread(used, 0))
 
     def print(self):
         wide = [max(len(row[column]) for row in self.rows) for column in range(3)]

@@ -4,6 +4,9 @@ use poem_openapi::OpenApiService;
 use serde_json::Value;
 
 use crate::appointments::api::AppointmentsApi;
+use crate::appointments::history_api::HistoryApi;
+use crate::appointments::reopen_api::ReopenApi;
+use crate::appointments::steps_api::StepsApi;
 use crate::audit::api::AuditApi;
 use crate::auth::api::AuthApi;
 use crate::auth::email::EmailApi;
@@ -11,7 +14,10 @@ use crate::auth::passwords::api::PasswordsApi;
 use crate::auth::second_factor::api::SecondFactorApi;
 use crate::auth::second_factor::settings::SignInSettingsApi;
 use crate::doctors::api::DoctorsApi;
+use crate::doctors::extra::api::ExtraHoursApi;
+use crate::holidays::api::HolidaysApi;
 use crate::http::openapi;
+use crate::live::api::LiveApi;
 use crate::locations::api::LocationsApi;
 use crate::messaging::consents::api::ConsentsApi;
 use crate::messaging::sent::api::MessagesApi;
@@ -23,6 +29,9 @@ use crate::patients::api::PatientsApi;
 use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
 use crate::platform::password_link::PasswordLinksApi;
+use crate::resources::api::ResourcesApi;
+use crate::respond::api::RespondApi;
+use crate::scheduling::api::SchedulingSettingsApi;
 use crate::staff::api::StaffApi;
 use crate::staff::avatars::api::AvatarsApi;
 use crate::staff::preferences::PreferencesApi;
@@ -37,15 +46,17 @@ const ACCOUNTS: AccountApis = (AuthApi, PasswordsApi, SecondFactorApi, SignInSet
 
 type StaffApis = (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi);
 
+type PlacesApis = (LocationsApi, HolidaysApi, ResourcesApi, SchedulingSettingsApi);
+
 pub(super) type ClinicApis = (
     AccountApis,
     EmailApi,
     (OneTimeCodesApi, AccountStatusApi),
     StaffApis,
-    LocationsApi,
-    DoctorsApi,
+    PlacesApis,
+    (DoctorsApi, ExtraHoursApi),
     PatientsApi,
-    AppointmentsApi,
+    (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, LiveApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -57,10 +68,10 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         EmailApi,
         (OneTimeCodesApi, AccountStatusApi),
         (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi),
-        LocationsApi,
-        DoctorsApi,
+        (LocationsApi, HolidaysApi, ResourcesApi, SchedulingSettingsApi),
+        (DoctorsApi, ExtraHoursApi),
         PatientsApi,
-        AppointmentsApi,
+        (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, LiveApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),

@@ -17,12 +17,15 @@ pub use self::apis::{clinic_description, platform_description};
 pub use self::core::Core;
 pub use self::pages::serve_metrics;
 
+use crate::appointments::no_show;
 use crate::audit::Reads;
 use crate::auth::Sessions;
+use crate::chores::{Chores, Rounds};
 use crate::config::{SettingError, Settings};
 use crate::http::edge::{Edge, Rooms};
 use crate::http::openapi::Operations;
 use crate::http::site;
+use crate::live::Live;
 use crate::messaging::channels::guard::AllowList;
 use crate::messaging::channels::http::{Http, Limits};
 use crate::messaging::deliver::Deliverer;
@@ -34,6 +37,7 @@ use crate::messaging::webhooks::{self, Inbound};
 use crate::messaging::{MailServer, Post};
 use crate::outbox::{Together, Turns};
 use crate::platform::Desk;
+use crate::respond;
 use crate::retention::Retention;
 use crate::tenancy::directory::Idle;
 use crate::tenancy::hinter::Hinter;
@@ -57,11 +61,17 @@ pub struct App {
     edge: Edge,
     directory: Arc<Directory>,
     hinter: Hinter,
-    worker: Worker<Deliverer>,
+    worker: Worker<Rounds<Deliverer>>,
     stop_sending: CancellationToken,
     reads: Arc<Reads>,
     post: Arc<Post>,
     retention: Arc<Retention>,
+    live: Arc<Live>,
+}
+
+/// Who does which of the clinics' timed jobs.
+fn chores() -> Chores {
+    Chores::default().with(no_show::NAME, no_show::job)
 }
 
 fn rooms(beside: Route, description: Value, api: impl poem::Endpoint + 'static) -> Rooms {
@@ -106,7 +116,7 @@ impl App {
             core.central.clone(),
             settings.clone(),
             core.clock.clone(),
-            core.freshness.clone(),
+            core.notices.clone(),
             hinter.clone(),
             fast_path.clone(),
             Idle::default(),
@@ -125,13 +135,11 @@ impl App {
             starts: Together::new(turns.clone()),
             turns,
         };
+        let live = Live::new(directory.clone(), core.freshness.clone());
+        let rounds = Rounds { messages: deliverer, directory: directory.clone(), chores: chores() };
         let stop_sending = CancellationToken::new();
-        let worker = Worker::new(
-            deliverer,
-            hinter.clone(),
-            worker::Settings::default(),
-            stop_sending.clone(),
-        );
+        let worker =
+            Worker::new(rounds, hinter.clone(), worker::Settings::default(), stop_sending.clone());
         fast_path.answered_by(&worker);
         let reads = Arc::new(Reads::default());
         let sessions = Arc::new(Sessions::new(core.freshness.clone(), core.notices.clone()));
@@ -143,9 +151,9 @@ impl App {
             reads: reads.clone(),
             limits: Arc::default(),
             clinic_rooms: rooms(
-                webhooks::routes(Route::new(), &inbound),
+                respond::pages::routes(webhooks::routes(Route::new(), &inbound)),
                 clinic_description(),
-                apis::clinic_service().into_endpoint().data(setups).data(books),
+                apis::clinic_service().into_endpoint().data(setups).data(books).data(live.clone()),
             ),
             platform_rooms: rooms(
                 Route::new(),
@@ -161,7 +169,18 @@ impl App {
             health: pages::health(&core),
             only_clinic: mode.only_clinic,
         };
-        Ok(Self { core, edge, directory, hinter, worker, stop_sending, reads, retention, post })
+        Ok(Self {
+            core,
+            edge,
+            directory,
+            hinter,
+            worker,
+            stop_sending,
+            reads,
+            retention,
+            post,
+            live,
+        })
     }
 
     /// Serves until told to stop; then lets what runs finish, up to `drain`.
@@ -174,8 +193,23 @@ impl App {
         stop: CancellationToken,
         drain: Duration,
     ) -> anyhow::Result<()> {
-        let Self { core, edge, directory, hinter, worker, stop_sending, reads, retention, post } =
-            self;
+        let Self {
+            core,
+            edge,
+            directory,
+            hinter,
+            worker,
+            stop_sending,
+            reads,
+            retention,
+            post,
+            live,
+        } = self;
+        // Streams first: they would last longer than any stop may.
+        let stopped = async move {
+            stop.cancelled().await;
+            live.stop();
+        };
         listener.set_nonblocking(true)?;
         let acceptor = TcpAcceptor::from_std(listener)?;
         // Background work goes on until the last request has been answered.
@@ -197,7 +231,7 @@ impl App {
             tokio::spawn(keep_the_platform(core.central.clone(), retention, background.clone()));
         let served = Server::new_with_acceptor(acceptor)
             .idle_timeout(Duration::from_secs(75))
-            .run_with_graceful_shutdown(edge, stop.cancelled_owned(), Some(drain))
+            .run_with_graceful_shutdown(edge, stopped, Some(drain))
             .await;
         stop_sending.cancel();
         sending.await.context("the worker")?; // it has its own limits, and leaves no hint owed

@@ -1,15 +1,30 @@
 //! Appointments: nothing is booked twice. A visit claims its doctor and its patient, and the claims of one subject cannot
 //! overlap: the database says so. Change, audit and message commit as one.
 
+mod ahead;
 pub mod api;
 mod book;
 mod cancel;
 mod diary;
+mod fitting;
+mod history;
+pub mod history_api;
+pub mod hold;
 mod model;
+pub mod no_show;
+#[cfg(test)]
+mod properties;
+mod reopen;
+pub mod reopen_api;
+pub mod reply;
 mod reschedule;
 mod seats;
 pub mod slots;
+mod steps;
+pub mod steps_api;
 mod store;
 mod tell;
+mod video;
 
-pub use model::{Event, Kind, Status};
+pub use book::{BookError, Booker};
+pub use model::{AppointmentRequest, Event, Kind, Status};

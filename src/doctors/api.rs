@@ -5,6 +5,7 @@ use poem_openapi::{Object, OpenApi};
 use serde_json::json;
 
 use super::availability::{AvailabilityRequest, AvailabilityView};
+use super::extra;
 use super::model::{DoctorRequest, DoctorView, InvitedDoctorView, NewDoctor, Profile};
 use super::store::{self, Filter};
 use super::time_off::{ListTimeOff, NewTimeOff, TimeOffView};
@@ -243,9 +244,11 @@ impl DoctorsApi {
         body.accept()?;
         if_match.require(ETag(doctor.version))?;
         let standing = store::availability(&mut tx, id.0).await?;
+        let today = time::date_in(clinic.zone, clinic.clock.now());
+        let extra = extra::to_come(&mut tx, id.0, today).await?;
         let places = store::places(&mut tx).await?;
         let new = body.read_with(|fields, new| {
-            AvailabilityRequest::check(new, fields, &standing, &places);
+            AvailabilityRequest::check(new, fields, &standing, &extra, &places);
         })?;
         store::clear_availability(&mut tx, id.0).await?;
         store::insert_availability(&mut tx, id.0, &new.items).await.map_err(overlapping)?;

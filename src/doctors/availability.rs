@@ -1,10 +1,11 @@
 //! Weekly hours as somebody writes them down: line by line, every fault named at its line.
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use poem_openapi::Object;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::extra::ExtraHoursView;
 use super::hours::Break;
 use super::minute::Minute;
 use crate::error::FieldError;
@@ -30,6 +31,15 @@ pub struct LineView {
     pub valid_from: Option<NaiveDate>,
     /// Exclusive. Null: until further notice.
     pub valid_to: Option<NaiveDate>,
+}
+
+impl LineView {
+    /// Whether it says anything of a day.
+    pub fn applies_on(&self, day: NaiveDate) -> bool {
+        u32::try_from(self.weekday).ok() == Some(day.weekday().number_from_monday())
+            && self.valid_from.is_none_or(|from| from <= day)
+            && self.valid_to.is_none_or(|to| day < to)
+    }
 }
 
 /// A doctor's weekly hours.
@@ -67,17 +77,10 @@ impl Readable for Line {
         let id = fields.optional("id", fields::id);
         let location_id = fields.required("location_id", fields::id);
         let weekday = fields.required("weekday", fields::integer(1, 7));
-        let starts_at = fields.required("starts_at", beginning);
-        let ends_at = fields.required("ends_at", minute);
-        let breaks: Vec<Placed> = fields.objects("breaks", MOST_BREAKS);
+        let (hours, breaks) = read_hours(fields);
+        let (starts_at, ends_at) = hours.unzip();
         let valid_from = fields.optional("valid_from", fields::date);
         let valid_to = fields.optional("valid_to", fields::date);
-        if let (Some(from), Some(to)) = (starts_at, ends_at) {
-            match from < to {
-                true => check_breaks(fields, (from, to), &breaks),
-                false => fields.fault("ends_at", "out_of_range", "later than starts_at"),
-            }
-        }
         if let (Some(from), Some(to)) = (valid_from, valid_to)
             && from >= to
         {
@@ -89,12 +92,27 @@ impl Readable for Line {
             weekday: weekday? as i16,
             starts_at: starts_at?,
             ends_at: ends_at?,
-            breaks: breaks.into_iter().map(|placed| placed.pause).collect(),
+            breaks,
             valid_from,
             valid_to,
             pointer,
         })
     }
+}
+
+/// Reads the hours of a day and their breaks.
+pub(super) fn read_hours(fields: &mut Fields) -> (Option<(Minute, Minute)>, Vec<Break>) {
+    let starts_at = fields.required("starts_at", beginning);
+    let ends_at = fields.required("ends_at", minute);
+    let breaks: Vec<Placed> = fields.objects("breaks", MOST_BREAKS);
+    let hours = starts_at.zip(ends_at);
+    if let Some((from, to)) = hours {
+        match from < to {
+            true => check_breaks(fields, (from, to), &breaks),
+            false => fields.fault("ends_at", "out_of_range", "later than starts_at"),
+        }
+    }
+    (hours, breaks.into_iter().map(|placed| placed.pause).collect())
 }
 
 /// A break, and where it lies in the body.
@@ -151,6 +169,20 @@ fn check_breaks(fields: &mut Fields, (from, to): (Minute, Minute), breaks: &[Pla
 }
 
 impl Line {
+    /// As it would be shown; a new one has no id to show yet.
+    fn view(&self) -> LineView {
+        LineView {
+            id: self.id.unwrap_or(AvailabilityId(uuid::Uuid::nil())),
+            location_id: self.location_id,
+            weekday: self.weekday,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            breaks: self.breaks.clone(),
+            valid_from: self.valid_from,
+            valid_to: self.valid_to,
+        }
+    }
+
     /// Nobody sits in two branches at once: the rule of the constraint `availability_no_overlap`, for a person to read.
     fn overlaps(&self, other: &Line) -> bool {
         let from = |line: &Line| line.valid_from.unwrap_or(NaiveDate::MIN);
@@ -179,8 +211,14 @@ impl Readable for AvailabilityRequest {
 }
 
 impl AvailabilityRequest {
-    /// How the lines go with each other, with the lines that `stand` and with the clinic's `places`.
-    pub fn check(&self, fields: &mut Fields, stand: &[LineView], places: &[LocationId]) {
+    /// How the lines go with each other, with the lines that `stand`, with the `extra` days to come and with the clinic's `places`.
+    pub fn check(
+        &self,
+        fields: &mut Fields,
+        stand: &[LineView],
+        extra: &[ExtraHoursView],
+        places: &[LocationId],
+    ) {
         for (nth, line) in self.items.iter().enumerate() {
             let mut fault = |member: &str, code, message: &str| {
                 fields.note(FieldError::body(format!("{}{member}", line.pointer), code, message));
@@ -199,6 +237,9 @@ impl AvailabilityRequest {
             if self.items[..nth].iter().any(|earlier| line.overlaps(earlier)) {
                 fault("", "overlaps", "it overlaps an earlier line");
             }
+            if extra.iter().any(|extra| extra.overlaps(&line.view())) {
+                fault("", "overlaps", "it overlaps an extra day");
+            }
         }
     }
 }
@@ -214,7 +255,7 @@ mod tests {
         let frame = fields::Frame { now, zone: chrono_tz::Tz::UTC, country: String::new() };
         let mut fields = Fields::of_body(values, frame);
         let read = AvailabilityRequest::read(&mut fields).unwrap();
-        read.check(&mut fields, &[], places);
+        read.check(&mut fields, &[], &[], places);
         fields.finish().into_iter().map(|e| (e.pointer.unwrap_or_default(), e.code)).collect()
     }
 

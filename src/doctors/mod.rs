@@ -3,8 +3,9 @@
 
 pub mod api;
 mod availability;
+pub mod extra;
 pub mod hours;
-mod minute;
+pub mod minute;
 mod model;
 mod store;
 mod time_off;

@@ -28,6 +28,8 @@ pub struct Profile {
     pub slot_minutes: i32,
     /// Patients at one time: 1 to 50.
     pub capacity: i16,
+    /// Visits a day: 1 to 500. Null: as the clinic's rules say.
+    pub max_per_day: Option<i32>,
 }
 
 impl Profile {
@@ -41,6 +43,7 @@ impl Profile {
             ("fee", self.fee != after.fee),
             ("slot_minutes", self.slot_minutes != after.slot_minutes),
             ("capacity", self.capacity != after.capacity),
+            ("max_per_day", self.max_per_day != after.max_per_day),
         ]
         .into_iter()
         .filter_map(|(name, changed)| changed.then_some(name))
@@ -105,6 +108,8 @@ pub struct ProfileRequest {
     pub slot_minutes: Option<i64>,
     /// Patients at one time: 1 to 50; 1 unless given.
     pub capacity: Option<i64>,
+    /// Visits a day: 1 to 500; as the clinic's rules say unless given.
+    pub max_per_day: Option<i64>,
 }
 
 impl Readable for ProfileRequest {
@@ -117,6 +122,7 @@ impl Readable for ProfileRequest {
             fee: fields.optional_object("fee"),
             slot_minutes: fields.optional("slot_minutes", fields::integer(5, 240)),
             capacity: fields.optional("capacity", fields::integer(1, 50)),
+            max_per_day: fields.optional("max_per_day", fields::integer(1, 500)),
         })
     }
 }
@@ -131,6 +137,7 @@ impl From<ProfileRequest> for Profile {
             fee: new.fee,
             slot_minutes: new.slot_minutes.unwrap_or(DEFAULT_SLOT_MINUTES) as i32,
             capacity: new.capacity.unwrap_or(DEFAULT_CAPACITY) as i16,
+            max_per_day: new.max_per_day.map(|most| most as i32),
         }
     }
 }

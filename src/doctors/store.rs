@@ -35,6 +35,7 @@ impl sqlx::FromRow<'_, PgRow> for DoctorView {
                 fee: fee.map(|(amount_minor, currency)| Money { currency, amount_minor }),
                 slot_minutes: row.try_get("slot_minutes")?,
                 capacity: row.try_get("capacity")?,
+                max_per_day: row.try_get("max_per_day")?,
             },
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
@@ -48,7 +49,7 @@ macro_rules! view {
     ($rest:literal) => {
         concat!(
             "select d.id, u.full_name, u.email, u.phone, u.status, d.registration_number, d.qualification,
-                    d.specialties, d.languages, d.fee_minor, d.fee_currency, d.slot_minutes, d.capacity,
+                    d.specialties, d.languages, d.fee_minor, d.fee_currency, d.slot_minutes, d.capacity, d.max_per_day,
                     d.created_at, greatest(d.updated_at, u.updated_at) as updated_at,
                     d.version + u.version as version
              from doctors d join users u on u.id = d.id
@@ -123,8 +124,8 @@ pub async fn lock(tx: &mut Tx, id: DoctorId) -> sqlx::Result<Option<DoctorView>>
 pub async fn insert(tx: &mut Tx, id: DoctorId, new: &Profile) -> sqlx::Result<()> {
     sqlx::query(
         "insert into doctors (id, registration_number, qualification, specialties, languages, fee_minor, fee_currency,
-                              slot_minutes, capacity)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                              slot_minutes, capacity, max_per_day)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(id)
     .bind(&new.registration_number)
@@ -135,6 +136,7 @@ pub async fn insert(tx: &mut Tx, id: DoctorId, new: &Profile) -> sqlx::Result<()
     .bind(new.fee.as_ref().map(|fee| fee.currency.as_str()))
     .bind(new.slot_minutes)
     .bind(new.capacity)
+    .bind(new.max_per_day)
     .execute(&mut **tx)
     .await
     .map(drop)
@@ -143,7 +145,7 @@ pub async fn insert(tx: &mut Tx, id: DoctorId, new: &Profile) -> sqlx::Result<()
 pub async fn update(tx: &mut Tx, id: DoctorId, new: &Profile) -> sqlx::Result<()> {
     sqlx::query(
         "update doctors set registration_number = $2, qualification = $3, specialties = $4, languages = $5,
-                            fee_minor = $6, fee_currency = $7, slot_minutes = $8, capacity = $9,
+                            fee_minor = $6, fee_currency = $7, slot_minutes = $8, capacity = $9, max_per_day = $10,
                             version = version + 1, updated_at = now()
          where id = $1",
     )
@@ -156,6 +158,7 @@ pub async fn update(tx: &mut Tx, id: DoctorId, new: &Profile) -> sqlx::Result<()
     .bind(new.fee.as_ref().map(|fee| fee.currency.as_str()))
     .bind(new.slot_minutes)
     .bind(new.capacity)
+    .bind(new.max_per_day)
     .execute(&mut **tx)
     .await
     .map(drop)
@@ -189,7 +192,7 @@ impl sqlx::FromRow<'_, PgRow> for LineView {
 }
 
 /// Hours cross as text: `24:00` is a time of day to PostgreSQL, and to no driver of it.
-fn minute(row: &PgRow, column: &str) -> sqlx::Result<Minute> {
+pub(super) fn minute(row: &PgRow, column: &str) -> sqlx::Result<Minute> {
     Minute::parse(row.try_get(column)?).ok_or_else(|| sqlx::Error::ColumnDecode {
         index: column.into(),
         source: "no minute of a day".into(),

@@ -128,7 +128,7 @@ impl LocationsApi {
 
     /// Close a location
     ///
-    /// Past visits keep it. While a doctor has hours there, or a visit there is still to come: `409 in-use`.
+    /// Past visits keep it. While a doctor has hours there, a resource is there, or a visit there is still to come: `409 in-use`.
     #[oai(path = "/locations/:id", method = "delete", operation_id = "deleteLocation")]
     async fn delete(
         &self,
@@ -143,7 +143,7 @@ impl LocationsApi {
         if store::is_in_use(&mut tx, id.0, clinic.clock.now()).await? {
             return Err(Problem::conflict(
                 "in-use",
-                "doctors have hours here, or visits are still to come; move them first",
+                "doctors have hours here, rooms or the like are here, or visits are still to come; move them first",
             ));
         }
         store::delete(&mut tx, id.0).await?;

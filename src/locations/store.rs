@@ -100,13 +100,17 @@ pub async fn delete(tx: &mut Tx, id: LocationId) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// True while some doctor sits there, or will, or a visit there is still to come.
+/// True while some doctor sits there, or will, a room or the like is there, or a visit there is still to come.
 pub async fn is_in_use(tx: &mut Tx, id: LocationId, now: DateTime<Utc>) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "select exists(select from availability h join locations l on l.id = h.location_id
                        join doctors d on d.id = h.doctor_id and d.deleted_at is null
                        where h.location_id = $1
                          and (h.valid_to is null or h.valid_to > ($2 at time zone l.time_zone)::date))
+             or exists(select from extra_hours e join locations l on l.id = e.location_id
+                       join doctors d on d.id = e.doctor_id and d.deleted_at is null
+                       where e.location_id = $1 and e.day >= ($2 at time zone l.time_zone)::date)
+             or exists(select from resources where location_id = $1 and deleted_at is null)
              or exists(select from appointments where location_id = $1 and upper(during) > $2
                        and status in ('booked', 'confirmed', 'checked_in', 'in_consultation'))",
     )

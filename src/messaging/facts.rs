@@ -11,9 +11,10 @@ use uuid::Uuid;
 use super::channels::Channel;
 use super::kind::Kind;
 use crate::auth::links;
-use crate::ids::{AccountId, PatientId};
+use crate::ids::{AccountId, AppointmentId, PatientId};
 use crate::one_time_codes::{self, Addressed, Unaddressed};
 use crate::outbox::{self, OutboxRow, Together, Turns};
+use crate::respond::{self, Press, Token};
 use crate::tenancy::Clinic;
 use crate::tenancy::pools::Conn;
 use crate::time;
@@ -62,6 +63,8 @@ pub struct Visit {
     /// May be empty.
     pub address: String,
     pub phone: Option<String>,
+    /// Where its patient confirms or cancels, while that can be done.
+    pub respond_url: Option<String>,
 }
 
 /// What an intent becomes.
@@ -101,9 +104,12 @@ pub async fn facts(
                 Err(Unaddressed::Db(error)) => Err(error.into()),
             }
         }
-        Kind::Booked | Kind::Moved | Kind::Cancelled | Kind::ReminderDay | Kind::ReminderHours => {
-            of_visit(clinic, visits, kind, row).await
-        }
+        Kind::Booked
+        | Kind::Moved
+        | Kind::Cancelled
+        | Kind::ReplyFailed
+        | Kind::ReminderDay
+        | Kind::ReminderHours => of_visit(clinic, visits, kind, row).await,
         Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => {
             of_link(clinic, &mut read(clinic).await?, kind, row).await
         }
@@ -188,6 +194,7 @@ async fn of_visit(
     let Some(visit) = visit else { return Ok(Composed::Needless("the patient is gone")) };
     let holds = match kind {
         Kind::Cancelled => visit.status == "cancelled",
+        Kind::ReplyFailed => true,
         Kind::ReminderDay | Kind::ReminderHours => {
             matches!(visit.status.as_str(), "booked" | "confirmed")
         }
@@ -197,6 +204,9 @@ async fn of_visit(
         return Ok(Composed::Needless("the visit has changed since"));
     }
     let zone = time::zone(&visit.time_zone).unwrap_or(clinic.zone);
+    let open = matches!(visit.status.as_str(), "booked" | "confirmed");
+    let token = Token { visit: AppointmentId(row.subject_id), starts_at: visit.starts_at };
+    let token = Some(token).filter(|_| kind.asks_for_a_reply() && open);
     let own_zone = visit.own_time_zone.as_deref().and_then(time::zone);
     Ok(Composed::Facts(Box::new(Facts {
         kind,
@@ -218,9 +228,10 @@ async fn of_visit(
             location: visit.location_name,
             address: visit.location_address,
             phone: visit.location_phone,
+            respond_url: token.map(|token| respond::url(clinic, token)),
         }),
         channels: channels(&row.channels),
-        replies: Vec::new(),
+        replies: token.map(|token| Press::payloads(&clinic.keys, token)).unwrap_or_default(),
         written_at: clinic.clock.now(),
     })))
 }

@@ -10,6 +10,8 @@ pub enum Kind {
     Booked,
     Moved,
     Cancelled,
+    /// What its patient asked for by a button could not be done.
+    ReplyFailed,
     /// A day before.
     ReminderDay,
     /// Two hours before.
@@ -20,12 +22,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::SignInCode,
         Kind::RegisterCode,
         Kind::Booked,
         Kind::Moved,
         Kind::Cancelled,
+        Kind::ReplyFailed,
         Kind::ReminderDay,
         Kind::ReminderHours,
         Kind::Invited,
@@ -41,6 +44,7 @@ impl Kind {
             Kind::Booked => "appointment.booked",
             Kind::Moved => "appointment.moved",
             Kind::Cancelled => "appointment.cancelled",
+            Kind::ReplyFailed => "appointment.reply_failed",
             Kind::ReminderDay => "appointment.reminder_24h",
             Kind::ReminderHours => "appointment.reminder_2h",
             Kind::Invited => "account.invited",
@@ -56,6 +60,11 @@ impl Kind {
 
     pub fn is_code(self) -> bool {
         matches!(self, Kind::SignInCode | Kind::RegisterCode)
+    }
+
+    /// Whether its reader may answer, by a button or a link.
+    pub fn asks_for_a_reply(self) -> bool {
+        matches!(self, Kind::Booked | Kind::Moved | Kind::ReminderDay | Kind::ReminderHours)
     }
 
     /// The channels it may ever go by. A link that opens an account goes by e-mail alone.

@@ -5,6 +5,7 @@
 //! Whoever puts a row, or makes one effective earlier, first takes the gate, then hints, and commits when the hint was
 //! answered. The clinic's transaction type does both; nothing here may be called outside of it by one who changes rows.
 
+mod recording;
 mod sending;
 mod together;
 
@@ -14,9 +15,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+pub use recording::{End, Start, finish, finish_all, start, start_all};
 pub use sending::{
-    Claimed, Delivery, End, Ended, Finished, Handed, OutboxRow, Start, claim, claim_one,
-    extend_lease, finish, finish_all, start, start_all,
+    Claimed, Delivery, Ended, Finished, Handed, OutboxRow, claim, claim_one, extend_lease,
 };
 pub use together::{Together, Turns};
 

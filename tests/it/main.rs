@@ -33,6 +33,7 @@ mod plans;
 mod platform;
 mod pools;
 mod rate_limits;
+mod respond;
 mod retention;
 mod seed;
 mod staff;

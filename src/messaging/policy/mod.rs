@@ -43,7 +43,7 @@ impl Class {
     pub fn of(kind: Kind) -> Self {
         match kind {
             Kind::SignInCode | Kind::RegisterCode => Class::Code,
-            Kind::Booked | Kind::Moved | Kind::Cancelled => Class::Appointment,
+            Kind::Booked | Kind::Moved | Kind::Cancelled | Kind::ReplyFailed => Class::Appointment,
             Kind::ReminderDay | Kind::ReminderHours => Class::Reminder,
             Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => Class::Account,
         }

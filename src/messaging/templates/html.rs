@@ -4,7 +4,8 @@ use html_escape::encode_text as escaped;
 
 use super::language::Language;
 
-/// A text as a page: an empty line parts paragraphs, a line that is an address is a link.
+/// A text as a page: an empty line parts paragraphs, a line that is an address, or ends with one after a colon, holds a
+/// link.
 pub fn of(text: &str, language: Language) -> String {
     let paragraphs: Vec<String> = text
         .trim()
@@ -22,6 +23,13 @@ pub fn of(text: &str, language: Language) -> String {
 }
 
 fn line(line: &str) -> String {
+    if let Some((words, address)) = line.rsplit_once(": ") {
+        return format!("{}: {}", escaped(words), link(address));
+    }
+    link(line)
+}
+
+fn link(line: &str) -> String {
     let is_address = line.starts_with("https://") || line.starts_with("http://");
     if !is_address || line.contains(char::is_whitespace) {
         return escaped(line).into_owned();

@@ -24,6 +24,8 @@ pub enum Placeholder {
     Minutes,
     /// `5 minutes`, in the language.
     Lifetime,
+    /// Where the patient confirms or cancels; none once that cannot be done any more.
+    RespondUrl,
     /// The clinic's own, on https alone: a browser reads it beside a code.
     Host,
     Link,
@@ -34,14 +36,16 @@ pub enum Placeholder {
 use Placeholder::*;
 
 const OF_CODES: &[Placeholder] = &[Code, Minutes, Lifetime, Clinic, GivenName, Host];
-const OF_VISITS: &[Placeholder] =
-    &[GivenName, Patient, Number, Doctor, When, Date, Time, Zone, Location, Address, Phone, Clinic];
+const OF_VISITS: &[Placeholder] = &[
+    GivenName, Patient, Number, Doctor, When, Date, Time, Zone, Location, Address, Phone, Clinic,
+    RespondUrl,
+];
 const OF_LINKS: &[Placeholder] = &[GivenName, Link, Until, Clinic];
 
 impl Placeholder {
-    const ALL: [Placeholder; 18] = [
+    const ALL: [Placeholder; 19] = [
         GivenName, Patient, Number, Doctor, When, Date, Time, Zone, Location, Address, Phone,
-        Clinic, Code, Minutes, Lifetime, Host, Link, Until,
+        Clinic, Code, Minutes, Lifetime, Host, Link, Until, RespondUrl,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -62,6 +66,7 @@ impl Placeholder {
             Minutes => "minutes",
             Lifetime => "lifetime",
             Host => "host",
+            RespondUrl => "respond_url",
             Link => "link",
             Until => "until",
         }
@@ -78,6 +83,7 @@ impl Placeholder {
             Kind::Booked
             | Kind::Moved
             | Kind::Cancelled
+            | Kind::ReplyFailed
             | Kind::ReminderDay
             | Kind::ReminderHours => OF_VISITS,
             Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => OF_LINKS,
@@ -109,7 +115,7 @@ impl Placeholder {
     pub fn may_be_missing(self, kind: Kind) -> bool {
         match self {
             GivenName => kind.is_code(),
-            Address | Phone | Host => true,
+            Address | Phone | Host | RespondUrl => true,
             _ => false,
         }
     }

@@ -47,6 +47,7 @@ fn cast(language: Language) -> Cast {
 pub fn facts(kind: Kind, language: Language, about: &About, zone: Tz) -> Facts {
     let Cast { patient, doctor, location, address } = cast(language);
     let at = |text: &str| text.parse().expect("an instant of ours");
+    let replies = kind.asks_for_a_reply();
     let values = match kind {
         Kind::SignInCode | Kind::RegisterCode => Values::Code { code: "482913".into(), minutes: 5 },
         Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => {
@@ -68,6 +69,10 @@ pub fn facts(kind: Kind, language: Language, about: &About, zone: Tz) -> Facts {
             location: location.into(),
             address: address.into(),
             phone: Some("+914842345678".into()),
+            respond_url: replies.then(|| {
+                let scheme = if about.is_https { "https" } else { "http" };
+                format!("{scheme}://{}/respond/a-token-that-opens-nothing", about.host)
+            }),
         }),
     };
     Facts {

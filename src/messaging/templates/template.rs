@@ -59,6 +59,10 @@ pub struct WhatsappTemplate {
     /// What fills in `{{1}}`, `{{2}}` and so on; the placeholders of the body in their order unless given. A code's template
     /// has none.
     pub parameters: Vec<String>,
+    /// Whether it has two quick-reply buttons: Confirm, then Cancel. What they carry is filled in.
+    #[serde(default)]
+    #[oai(default)]
+    pub replies: bool,
 }
 
 /// A text registered with India's operators. What is sent must be it, to the letter.

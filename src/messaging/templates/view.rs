@@ -196,7 +196,9 @@ impl Readable for WhatsappTemplate {
         let is_language = |c: char| c.is_ascii_alphabetic() || c == '_';
         let language = fields.required("language", word(2, 6, is_language, "as en, en_US or hi"));
         let parameters = fields.list("parameters", 30, fields::line(1, 40));
-        Some(Self { name: name?, language: language?, parameters: parameters.unwrap_or_default() })
+        let replies = fields.optional("replies", fields::boolean).unwrap_or_default();
+        let parameters = parameters.unwrap_or_default();
+        Some(Self { name: name?, language: language?, parameters, replies })
     }
 }
 

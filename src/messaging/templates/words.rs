@@ -173,6 +173,7 @@ impl Telling<'_> {
                 Zone => Some(visit.zone.name().into()),
                 Location => Some(visit.location.as_str().into()),
                 Address => Some(visit.address.as_str().into()),
+                RespondUrl => visit.respond_url.as_deref().map(Cow::from),
                 Phone => visit.phone.as_deref().map(Cow::from),
                 _ => None,
             },
@@ -197,7 +198,9 @@ impl Telling<'_> {
             }
             let long = value
                 .is_some_and(|value| value.encode_utf16().count() > segments::LONGEST_VARIABLE);
-            if self.channel == Channel::Sms && long && placeholder != Placeholder::Host {
+            // An address is whole or of no use.
+            let whole = matches!(placeholder, Placeholder::Host | Placeholder::RespondUrl);
+            if self.channel == Channel::Sms && long && !whole {
                 return Err(WordsError::TooLong(placeholder.as_str()));
             }
         }
@@ -225,7 +228,11 @@ impl Telling<'_> {
             language,
             document: None,
             parameters: parameters?,
-            replies: self.facts.replies.clone(),
+            // The product's own templates have their buttons; of others it is known only if somebody says so.
+            replies: match registered.is_none_or(|there| there.replies) {
+                true => self.facts.replies.clone(),
+                false => Vec::new(),
+            },
         })
     }
 

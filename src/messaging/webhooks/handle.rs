@@ -12,6 +12,7 @@ use crate::messaging::settings::{Setup, Setups};
 use crate::messaging::webhooks::event::Event;
 use crate::messaging::webhooks::store;
 use crate::metrics;
+use crate::respond::{Press, Pressed};
 use crate::tenancy::Clinic;
 
 /// A receipt may come before our own record of the call that it is about: asked again after so long.
@@ -133,6 +134,9 @@ async fn handle(
     key: &str,
     event: &Event,
 ) -> Result<bool, Problem> {
+    if let Event::Pressed { payload, .. } = event {
+        return pressed(clinic, provider, key, payload).await;
+    }
     let mut tx = clinic.begin_telling(Actor::platform(), &[]).await?;
     if !store::lock(&mut tx, provider, key).await? {
         return Ok(true);
@@ -173,8 +177,7 @@ async fn handle(
                 (true, "receipt")
             }
         }
-        // Who answers buttons does not live here yet: the event is kept for them.
-        Event::Pressed { .. } => (false, "a reply to be answered"),
+        Event::Pressed { .. } => return Ok(true), // above
         Event::OptOut { from } => {
             let phone = format!("+{}", from.trim_start_matches('+'));
             store::opt_out(&mut tx, &phone, "whatsapp").await?;
@@ -187,6 +190,37 @@ async fn handle(
         }
     };
     store::handled(&mut *tx, provider, key, done, as_what).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// A button: worked on in the transaction that also says so, hence once.
+async fn pressed(
+    clinic: &Clinic,
+    provider: &str,
+    key: &str,
+    payload: &str,
+) -> Result<bool, Problem> {
+    let press = Press::read(&clinic.keys, payload);
+    let asked = match &press {
+        Some(press) => press.asked(&mut clinic.read().await?).await?,
+        None => None,
+    };
+    let subjects = asked.as_ref().map(|asked| asked.visit.subjects()).unwrap_or_default();
+    let mut tx = clinic.begin_telling(Press::actor(), &subjects).await?;
+    if !store::lock(&mut tx, provider, key).await? {
+        return Ok(true);
+    }
+    let as_what = match (press, asked) {
+        (Some(press), Some(asked)) => match press.act(&mut tx, &asked, key).await? {
+            Pressed::Done => "a reply",
+            Pressed::AlreadySo => "a reply that changed nothing",
+            Pressed::InVain => "a reply that came too late",
+            Pressed::Again => return Ok(false),
+        },
+        _ => "a button that is not ours",
+    };
+    store::handled(&mut *tx, provider, key, true, as_what).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -2,7 +2,10 @@
 
 mod clock;
 mod finding;
+mod life;
 mod moving;
+mod reminders;
+mod reopening;
 
 use nadi::auth::Role;
 use serde_json::json;
@@ -29,7 +32,7 @@ async fn two_desks_want_one_slot_and_one_gets_it() {
     assert_eq!(loser.problem(), "slot-taken");
     assert_eq!(loser.body["alternatives"][0], HALF_PAST, "{}", loser.text);
     assert_eq!(
-        clinic.count("select count(*) from outbox where patient_id is not null").await,
+        clinic.count("select count(*) from outbox where purpose = 'appointment.booked'").await,
         1,
         "the loser tells the patient nothing"
     );

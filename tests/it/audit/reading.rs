@@ -23,6 +23,13 @@ const IMPERSONAL: &[&str] = &[
     "getTemplate",
     "getSignInSettings",
     "getMessagingSettings",
+    "getSchedulingSettings",
+    "listHolidays",
+    "getHoliday",
+    "listExtraHours",
+    "getExtraHours",
+    // Shows a visit to whoever has its link, and is noted as such: nobody has signed in.
+    "getRespond",
 ];
 
 /// What is asked for, by the path's parameters, and the action of its row.
@@ -71,6 +78,9 @@ async fn every_get_that_shows_personal_data_leaves_its_row() {
     let away = serde_json::json!({ "starts_at": "2099-03-01T00:00:00Z", "ends_at": "2099-03-02T00:00:00Z" });
     let doctor = clinic.doctor;
     let away = admin.post(&format!("/doctors/{doctor}/time-off"), &away).await.expect(201).id();
+    let room =
+        serde_json::json!({ "kind": "room", "name": "Room 1", "location_id": clinic.location });
+    let room = admin.post("/resources", &room).await.expect(201).id();
     let avatar = format!("/users/{}/avatar", clinic.account(Role::ClinicAdmin));
     let picture = admin.request(reqwest::Method::PUT, &avatar).header("if-match", "*");
     let picture =
@@ -80,8 +90,10 @@ async fn every_get_that_shows_personal_data_leaves_its_row() {
         ("/patients/{id}", format!("/patients/{}", clinic.patients[0])),
         ("/patients/{id}/consents", format!("/patients/{}/consents", clinic.patients[0])),
         ("/appointments/{id}", format!("/appointments/{visit}")),
+        ("/appointments/{id}/history", format!("/appointments/{visit}/history")),
         ("/users/{id}/avatar", avatar),
         ("/users/{id}", format!("/users/{}", clinic.account(Role::Receptionist))),
+        ("/resources/{id}", format!("/resources/{room}")),
         ("/doctors/{id}", format!("/doctors/{doctor}")),
         ("/doctors/{id}/time-off", format!("/doctors/{doctor}/time-off")),
         ("/doctors/{id}/time-off/{time_off_id}", format!("/doctors/{doctor}/time-off/{away}")),

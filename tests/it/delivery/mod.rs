@@ -3,6 +3,7 @@
 mod fallback;
 mod instances;
 mod news;
+mod presses;
 mod settings;
 mod wishes;
 
@@ -46,9 +47,10 @@ async fn sms_server() -> ProviderServer {
 async fn whatsapp_server() -> WhatsappServer {
     let meta = WhatsappServer::start().await;
     meta.knows_code_template("nadi_otp", "en");
-    for name in ["booked", "moved", "cancelled", "reminder_24h", "reminder_2h"] {
+    for name in ["booked", "moved", "cancelled", "reply_failed", "reminder_24h", "reminder_2h"] {
         let parameters = if name.starts_with("reminder") { 5 } else { 6 };
-        meta.knows_template(&format!("nadi_appointment_{name}"), "en", parameters, 0);
+        let replies = if ["cancelled", "reply_failed"].contains(&name) { 0 } else { 2 };
+        meta.knows_template(&format!("nadi_appointment_{name}"), "en", parameters, replies);
     }
     meta
 }
@@ -82,6 +84,7 @@ impl Scene {
         let options = Options { settings, no_inbox: true, ..Options::default() };
         let platform = TestPlatform::with(options).await;
         let clinic = platform.clinic("shanti").await;
+        clinic.reminds_nobody().await;
         let scene = Self { platform, clinic, meta, sms, mail };
         scene.set_up(&scene.clinic, PHONE, TOKEN).await;
         scene

@@ -30,6 +30,7 @@ impl Scene {
         let clinic = platform.clinic("shanti").await;
         // The founder's invitation is not what is looked at here.
         sqlx::query("delete from outbox").execute(&mut clinic.connection().await).await.unwrap();
+        clinic.reminds_nobody().await;
         Self { platform, clinic, mail }
     }
 

@@ -183,6 +183,14 @@ impl TestClinic {
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
     }
 
+    /// No reminders: for tests that count what lies in the outbox.
+    pub async fn reminds_nobody(&self) {
+        sqlx::query("update scheduling_rules set reminder_minutes = '{}'")
+            .execute(&mut self.connection().await)
+            .await
+            .unwrap();
+    }
+
     /// A booking's body.
     pub fn visit(&self, starts_at: &str) -> Value {
         self.visit_of(self.patients[0], starts_at)

@@ -1,0 +1,617 @@
+//! What must hold of slots and bookings whatever a clinic's hours, zone, rules and visits are. The oracle is written minute by
+//! minute, after the words of the contract, and shares no code with what it judges but the reading of a zone.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use uuid::Uuid;
+
+use super::book::{BookError, Booker, Decided, decided_by};
+use super::diary::{Diary, DoctorDiary, PatientDiary, ResourceDiary, Rules};
+use super::fitting::{self, Claim};
+use super::model::{AppointmentRequest, Kind, Overbook};
+use super::seats::Taken;
+use crate::doctors::hours::{Break, ClosedDays, ExtraDay, Hours, Sittings, Span};
+use crate::doctors::minute::Minute;
+use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId, ResourceId};
+
+/// The days around each change of the clock of these two years, in every zone that has any; else some day.
+const YEARS: [i32; 2] = [2025, 2027];
+
+fn days_of(zone: Tz) -> Vec<NaiveDate> {
+    let offset = |day: NaiveDate| {
+        use chrono::Offset;
+        zone.offset_from_utc_datetime(&day.and_time(NaiveTime::MIN)).fix()
+    };
+    let mut days = Vec::new();
+    for year in YEARS {
+        let mut day = NaiveDate::from_ymd_opt(year, 1, 1).unwrap();
+        while day.year() == year {
+            let next = day.succ_opt().unwrap();
+            if offset(day) != offset(next) {
+                days.push(day);
+            }
+            day = next;
+        }
+        days.push(NaiveDate::from_ymd_opt(year, 7, 14).unwrap());
+    }
+    days
+}
+
+fn minute(minutes: u32) -> Minute {
+    match minutes {
+        1440.. => Minute::END_OF_DAY,
+        _ => Minute::of(NaiveTime::from_num_seconds_from_midnight_opt(minutes * 60, 0).unwrap())
+            .unwrap(),
+    }
+}
+
+/// Hours of a day, in minutes: begin, end, a break or none.
+type Day = (u32, u32, Option<(u32, u32)>);
+
+fn day() -> impl Strategy<Value = Day> {
+    (0..95u32, 1..64u32, proptest::option::of((0..30u32, 1..8u32))).prop_map(
+        |(from, length, pause)| {
+            let (from, to) = (from * 15, (from + length).min(96) * 15);
+            let pause = pause.map(|(at, length)| (from + at * 15, from + (at + length) * 15));
+            (from, to, pause.filter(|(_, until)| *until <= to))
+        },
+    )
+}
+
+/// A clinic with one doctor, one room, two patients, and what is wanted of them.
+#[derive(Clone, Debug)]
+struct World {
+    zone: Tz,
+    first: NaiveDate,
+    weekly: Vec<(u32, Day)>,
+    extra: Vec<(i64, Day)>,
+    closed: Vec<i64>,
+    away: Vec<(i64, i64)>,
+    slot: i32,
+    capacity: i16,
+    max_per_day: Option<i32>,
+    rules: Rules,
+    now: i64,
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let zone = proptest::sample::select(chrono_tz::TZ_VARIANTS.to_vec());
+    let rules = (
+        prop_oneof![Just(0), 0..600],
+        proptest::option::of(1..4i32),
+        proptest::option::of((1..9i32).prop_map(|n| n * 5)),
+        prop_oneof![Just((0, 0)), (0..5i32, 0..5i32)],
+    )
+        .prop_map(|(lead, horizon, slot, (before, after))| Rules {
+            lead_minutes: lead,
+            horizon_days: horizon,
+            slot_minutes: slot,
+            before_minutes: before * 5,
+            after_minutes: after * 5,
+        });
+    let sits = (
+        proptest::collection::vec((1..8u32, day()), 1..6),
+        proptest::collection::vec((0..4i64, day()), 0..2),
+        proptest::collection::vec(0..4i64, 0..2),
+        proptest::collection::vec((0..5000i64, 1..600i64), 0..3),
+    );
+    let doctor = (
+        prop_oneof![Just(15), Just(20), Just(30), Just(45)],
+        1..3i16,
+        proptest::option::of(1..6i32),
+    );
+    (zone, any::<Index>(), sits, doctor, rules, 0..2880i64).prop_map(
+        |(zone, day, (weekly, extra, closed, away), (slot, capacity, max_per_day), rules, now)| {
+            let first = *day.get(&days_of(zone)) - TimeDelta::days(1);
+            World {
+                zone,
+                first,
+                weekly,
+                extra,
+                closed,
+                away,
+                slot,
+                capacity,
+                max_per_day,
+                rules,
+                now,
+            }
+        },
+    )
+}
+
+/// What is done, by whom, at which of the slots or at any minute.
+#[derive(Clone, Debug)]
+enum Deed {
+    Book { patient: usize, at: Index, with_room: bool, by_patient: bool, overbook: bool },
+    BookAnywhere { patient: usize, minute: i64, overbook: bool },
+    Move { visit: Index, at: Index },
+    Cancel { visit: Index },
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        4 => (0..2usize, any::<Index>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+            |(patient, at, with_room, by_patient, overbook)| Deed::Book { patient, at, with_room, by_patient, overbook }
+        ),
+        3 => (0..2usize, 0..5760i64, any::<bool>())
+            .prop_map(|(patient, minute, overbook)| Deed::BookAnywhere { patient, minute, overbook }),
+        2 => (any::<Index>(), any::<Index>()).prop_map(|(visit, at)| Deed::Move { visit, at }),
+        1 => any::<Index>().prop_map(|visit| Deed::Cancel { visit }),
+    ]
+}
+
+impl World {
+    fn within(&self) -> Span {
+        let from = self.first.and_time(NaiveTime::MIN).and_utc();
+        Span::new(from, from + TimeDelta::days(4))
+    }
+
+    fn day(&self, nth: i64) -> NaiveDate {
+        self.first + TimeDelta::days(nth)
+    }
+
+    fn away(&self) -> Vec<Span> {
+        let from = self.within().from;
+        let spans = self.away.iter().map(|(at, length)| {
+            let at = from + TimeDelta::minutes(*at);
+            Span::new(at, at + TimeDelta::minutes(*length))
+        });
+        spans.collect()
+    }
+}
+
+/// When the doctor sits, minute by minute, by what a clock on the wall there shows: hours begin when it first shows their beginning
+/// or goes past it, and end when it does so with their end for the last time. (A day ends once, where the next begins.)
+fn minutes_open(world: &World) -> BTreeSet<DateTime<Utc>> {
+    let from = world.within().from - TimeDelta::days(3);
+    let clock: Vec<(DateTime<Utc>, NaiveDateTime)> = (0..10 * 1440)
+        .map(|minute| from + TimeDelta::minutes(minute))
+        .map(|at| (at, at.with_timezone(&world.zone).naive_local()))
+        .collect();
+    let passes = |date: NaiveDate, minutes: u32| {
+        let wanted = date.and_time(NaiveTime::MIN) + TimeDelta::minutes(i64::from(minutes));
+        let passes = clock.windows(2).filter(move |two| two[0].1 < wanted && wanted <= two[1].1);
+        passes.map(|two| two[1].0).collect::<Vec<_>>()
+    };
+    let span = |date, (begin, end): (u32, u32)| {
+        let ends = passes(date, end);
+        let end = if end == 1440 { ends.first() } else { ends.last() };
+        Some((*passes(date, begin).first()?, *end?))
+    };
+    let mut open = BTreeSet::new();
+    for nth in -1..6 {
+        let date = world.day(nth);
+        let weekday = date.weekday().number_from_monday();
+        let weekly = world.weekly.iter().filter(|(on, _)| *on == weekday).map(|(_, day)| day);
+        let extra = world.extra.iter().filter(|(on, _)| *on == nth).map(|(_, day)| day);
+        for (begin, end, pause) in weekly.chain(extra).filter(|_| !world.closed.contains(&nth)) {
+            let Some((from, to)) = span(date, (*begin, *end)) else { continue };
+            let pause = pause.and_then(|pause| span(date, pause));
+            let minutes = clock.iter().map(|(at, _)| *at).filter(|at| from <= *at && *at < to);
+            open.extend(minutes.filter(|at| !pause.is_some_and(|(a, b)| a <= *at && *at < b)));
+        }
+    }
+    for away in world.away() {
+        open.retain(|at| !(away.from <= *at && *at < away.to));
+    }
+    open
+}
+
+struct Visit {
+    id: AppointmentId,
+    span: Span,
+    claims: Vec<Claim>,
+    overbooked: bool,
+    request: AppointmentRequest,
+}
+
+/// The clinic, as it goes.
+struct Clinic {
+    world: World,
+    location: LocationId,
+    doctor: DoctorId,
+    room: ResourceId,
+    patients: [PatientId; 2],
+    visits: Vec<Visit>,
+    /// Every minute at which the doctor sits: the oracle.
+    open_at: BTreeSet<DateTime<Utc>>,
+}
+
+impl Clinic {
+    fn new(world: World) -> Self {
+        let open_at = minutes_open(&world);
+        Self::of(world, open_at)
+    }
+
+    fn of(world: World, open_at: BTreeSet<DateTime<Utc>>) -> Self {
+        Self {
+            open_at,
+            world,
+            location: LocationId::new(),
+            doctor: DoctorId::new(),
+            room: ResourceId::new(),
+            patients: [PatientId::new(), PatientId::new()],
+            visits: Vec::new(),
+        }
+    }
+
+    /// Noon of the day before the first, in the zone's own time or thereabouts, plus some minutes.
+    fn now(&self) -> DateTime<Utc> {
+        let noon = self.world.first.and_hms_opt(12, 0, 0).unwrap().and_utc();
+        noon - TimeDelta::days(1) + TimeDelta::minutes(self.world.now)
+    }
+
+    fn within(&self) -> Span {
+        self.world.within()
+    }
+
+    fn day(&self, nth: i64) -> NaiveDate {
+        self.world.day(nth)
+    }
+
+    fn diary(&self, patient: PatientId, with_room: bool, except: Option<AppointmentId>) -> Diary {
+        let breaks = |pause: &Option<(u32, u32)>| {
+            let pause = pause.iter();
+            pause.map(|(a, b)| Break { starts_at: minute(*a), ends_at: minute(*b) }).collect()
+        };
+        let (zone, location_id) = (self.world.zone, self.location);
+        let hours = self.world.weekly.iter().map(|(weekday, (from, to, pause))| Hours {
+            location_id,
+            zone,
+            weekday: *weekday,
+            starts_at: minute(*from),
+            ends_at: minute(*to),
+            breaks: breaks(pause),
+            valid_from: None,
+            valid_to: None,
+        });
+        let extra = self.world.extra.iter().map(|(nth, (from, to, pause))| ExtraDay {
+            location_id,
+            zone,
+            day: self.day(*nth),
+            starts_at: minute(*from),
+            ends_at: minute(*to),
+            breaks: breaks(pause),
+        });
+        let closed = self.world.closed.iter().map(|nth| ClosedDays {
+            location_id: Some(location_id),
+            first_day: self.day(*nth),
+            last_day: self.day(*nth),
+        });
+        let others = self.visits.iter().filter(|visit| Some(visit.id) != except);
+        let claims = others.flat_map(|visit| &visit.claims);
+        let resources = with_room.then_some(ResourceDiary {
+            id: self.room,
+            capacity: 1,
+            location_id: Some(location_id),
+        });
+        let asked = [Some(self.doctor.0), Some(patient.0), with_room.then_some(self.room.0)];
+        Diary {
+            rules: self.world.rules.clone(),
+            doctor: Some(DoctorDiary {
+                id: self.doctor,
+                name: String::new(),
+                slot_minutes: self.world.slot,
+                capacity: self.world.capacity,
+                max_per_day: self.world.max_per_day,
+                active: true,
+                sittings: Sittings {
+                    hours: hours.collect(),
+                    extra: extra.collect(),
+                    closed: closed.collect(),
+                    time_off: self.world.away(),
+                },
+            }),
+            patient: Some(PatientDiary { id: patient, name: String::new() }),
+            resources: resources.into_iter().collect(),
+            has_location: true,
+            taken: claims
+                .filter(|claim| asked.contains(&Some(claim.subject)))
+                .map(|claim| (claim.subject, Taken { seat: claim.seat, span: claim.during }))
+                .collect(),
+            has_lapsed: false,
+        }
+    }
+
+    fn request(
+        &self,
+        patient: PatientId,
+        starts_at: DateTime<Utc>,
+        with_room: bool,
+        overbook: bool,
+    ) -> AppointmentRequest {
+        AppointmentRequest {
+            patient_id: patient,
+            doctor_id: self.doctor,
+            location_id: None,
+            kind: Kind::InPerson,
+            starts_at,
+            duration_minutes: None,
+            reason: None,
+            address: None,
+            resource_ids: with_room.then(|| vec![self.room]),
+            overbook: overbook.then(|| Overbook { reason: "on purpose".into() }),
+        }
+    }
+
+    fn slots(&self, diary: &Diary, patients: bool) -> Vec<Span> {
+        let free = fitting::free(diary, self.within(), None, None, patients, self.now());
+        free.map(|open| open.span).collect()
+    }
+
+    fn keep(&mut self, id: AppointmentId, request: AppointmentRequest, decided: Decided) {
+        self.visits.push(Visit {
+            id,
+            span: decided.span,
+            claims: decided.claims,
+            overbooked: decided.overbook_reason.is_some(),
+            request,
+        });
+    }
+
+    fn length(&self) -> TimeDelta {
+        let minutes = self.world.rules.slot_minutes.unwrap_or(self.world.slot);
+        TimeDelta::minutes(i64::from(minutes))
+    }
+
+    fn sits(&self, at: DateTime<Utc>) -> bool {
+        self.open_at.contains(&at)
+    }
+
+    /// At no minute does anything have more visits than it takes, but for those that were doubled on purpose.
+    fn check_nothing_is_taken_twice(&self) -> Result<(), TestCaseError> {
+        let ordinary: Vec<&Visit> = self.visits.iter().filter(|visit| !visit.overbooked).collect();
+        let (before, after) = (
+            TimeDelta::minutes(i64::from(self.world.rules.before_minutes)),
+            TimeDelta::minutes(i64::from(self.world.rules.after_minutes)),
+        );
+        for visit in &self.visits {
+            let mut at = visit.span.from - before;
+            while at < visit.span.to + after {
+                let busy = |of: &dyn Fn(&Visit) -> bool, around: bool| {
+                    let under_way = ordinary.iter().filter(|other| {
+                        let (before, after) =
+                            if around { (before, after) } else { Default::default() };
+                        of(other) && other.span.from - before <= at && at < other.span.to + after
+                    });
+                    under_way.count()
+                };
+                prop_assert!(busy(&|_| true, true) <= self.world.capacity as usize);
+                for patient in self.patients {
+                    prop_assert!(busy(&|one| one.request.patient_id == patient, false) <= 1);
+                }
+                prop_assert!(busy(&|one| !one.request.resources().is_empty(), true) <= 1);
+                at += TimeDelta::minutes(5);
+            }
+        }
+        // What the database's constraint says: no seat of anybody twice.
+        let claims: Vec<&Claim> = self.visits.iter().flat_map(|visit| &visit.claims).collect();
+        for (nth, one) in claims.iter().enumerate() {
+            for other in &claims[..nth] {
+                let same = one.subject == other.subject && one.seat == other.seat;
+                prop_assert!(!(same && one.during.overlaps(&other.during)), "{one:?} {other:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Every slot is while the doctor sits; it can be booked; and what is left out of the grid cannot.
+    fn check_slots(&self, patient: PatientId, with_room: bool) -> Result<(), TestCaseError> {
+        let diary = self.diary(patient, with_room, None);
+        for by_patient in [false, true] {
+            let by = Booker { only_patient: by_patient.then_some(patient) };
+            let slots = self.slots(&diary, by_patient);
+            prop_assert!(slots.is_sorted());
+            let offered: BTreeSet<_> = slots.iter().map(|slot| slot.from).collect();
+            prop_assert_eq!(offered.len(), slots.len(), "each time is offered once");
+            let doctor = diary.doctor.as_ref().unwrap();
+            let grid =
+                fitting::offered(&diary, doctor, self.within(), None, self.length(), self.now());
+            for open in grid {
+                let request = self.request(patient, open.span.from, with_room, false);
+                let booked = decided_by(&diary, &request, by, self.now());
+                let is_offered = offered.contains(&open.span.from);
+                prop_assert_eq!(booked.is_ok(), is_offered, "{:?} {:?}", open, booked.err());
+            }
+            for slot in slots {
+                let request = self.request(patient, slot.from, with_room, false);
+                let booked = decided_by(&diary, &request, by, self.now());
+                prop_assert_eq!(booked.ok().map(|booked| booked.span), Some(slot));
+            }
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, deed: &Deed) -> Result<(), TestCaseError> {
+        match deed {
+            Deed::Book { patient, at, with_room, by_patient, overbook } => {
+                let patient = self.patients[*patient];
+                let diary = self.diary(patient, *with_room, None);
+                let slots = self.slots(&diary, *by_patient);
+                if slots.is_empty() {
+                    return Ok(());
+                }
+                let by = Booker { only_patient: by_patient.then_some(patient) };
+                let request = self.request(
+                    patient,
+                    at.get(&slots).from,
+                    *with_room,
+                    *overbook && !by_patient,
+                );
+                let decided = decided_by(&diary, &request, by, self.now());
+                let decided = decided.map_err(|error| TestCaseError::fail(error.to_string()))?;
+                prop_assert!(decided.overbook_reason.is_none(), "a free time is not doubled");
+                self.keep(AppointmentId::new(), request, decided);
+            }
+            Deed::BookAnywhere { patient, minute, overbook } => {
+                let patient = self.patients[*patient];
+                let at = self.within().from + TimeDelta::minutes(*minute);
+                let diary = self.diary(patient, false, None);
+                let request = self.request(patient, at, false, *overbook);
+                let by = Booker { only_patient: None };
+                let sits = (0..self.length().num_minutes())
+                    .all(|minute| self.sits(at + TimeDelta::minutes(minute)));
+                match decided_by(&diary, &request, by, self.now()) {
+                    Ok(decided) => {
+                        prop_assert!(sits, "booked while the doctor does not sit: {}", at);
+                        self.keep(AppointmentId::new(), request, decided);
+                    }
+                    Err(BookError::SlotTaken) => prop_assert!(!overbook),
+                    // Two lines that follow each other are two stretches: a visit lies within one.
+                    Err(BookError::Invalid(_)) => {
+                        prop_assert!(!sits || self.world.weekly.len() + self.world.extra.len() > 1);
+                    }
+                    Err(error) => return Err(TestCaseError::fail(error.to_string())),
+                }
+            }
+            Deed::Move { visit, at } => {
+                if self.visits.is_empty() {
+                    return Ok(());
+                }
+                let nth = visit.index(self.visits.len());
+                let standing = &self.visits[nth];
+                let with_room = !standing.request.resources().is_empty();
+                let patient = standing.request.patient_id;
+                let diary = self.diary(patient, with_room, Some(standing.id));
+                let slots = self.slots(&diary, false);
+                if slots.is_empty() {
+                    return Ok(());
+                }
+                let request = self.request(patient, at.get(&slots).from, with_room, false);
+                let by = Booker { only_patient: None };
+                let decided = decided_by(&diary, &request, by, self.now());
+                let decided = decided.map_err(|error| TestCaseError::fail(error.to_string()))?;
+                let gone = self.visits.remove(nth);
+                self.keep(gone.id, request, decided);
+                let times = self.visits.iter().filter(|visit| visit.id == gone.id).count();
+                prop_assert_eq!(times, 1, "a moved visit is at exactly one time");
+            }
+            Deed::Cancel { visit } => {
+                if !self.visits.is_empty() {
+                    self.visits.remove(visit.index(self.visits.len()));
+                }
+            }
+        }
+        self.check_nothing_is_taken_twice()
+    }
+
+    /// Whether each minute of each slot is one at which the doctor sits.
+    fn check_hours(&self) -> Result<(), TestCaseError> {
+        let diary = self.diary(self.patients[0], false, None);
+        for slot in self.slots(&diary, false) {
+            let mut at = slot.from;
+            while at < slot.to {
+                prop_assert!(self.sits(at), "{} is offered, and nobody sits", at);
+                at += TimeDelta::minutes(5);
+            }
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #[test]
+    fn slots_and_bookings_agree_and_nothing_is_taken_twice(
+        world in world(),
+        deeds in proptest::collection::vec(deed(), 0..24),
+    ) {
+        let mut clinic = Clinic::new(world);
+        clinic.check_hours()?;
+        for deed in &deeds {
+            clinic.act(deed)?;
+        }
+        for patient in clinic.patients {
+            clinic.check_slots(patient, false)?;
+            clinic.check_slots(patient, true)?;
+        }
+    }
+}
+
+/// One after the other, all of them: a random one in each run would take its time to meet the odd one.
+#[test]
+fn in_every_zone_a_day_with_a_change_has_as_many_slots_as_its_hours_are_long() {
+    for zone in chrono_tz::TZ_VARIANTS {
+        for day in days_of(zone) {
+            for date in [day, day + TimeDelta::days(1)] {
+                whole_day_is_offered(zone, date);
+            }
+        }
+    }
+}
+
+/// From midnight to midnight, in slots of five minutes: one after the other from the day's first instant to its last.
+fn whole_day_is_offered(zone: Tz, date: NaiveDate) {
+    let world = World {
+        zone,
+        first: date,
+        weekly: vec![(date.weekday().number_from_monday(), (0, 1440, None))],
+        extra: vec![],
+        closed: vec![],
+        away: vec![],
+        slot: 5,
+        capacity: 1,
+        max_per_day: None,
+        rules: Rules::default(),
+        now: 0,
+    };
+    let midnight = date.and_time(NaiveTime::MIN).and_utc();
+    let within = Span::new(midnight - TimeDelta::hours(16), midnight + TimeDelta::hours(40));
+    let clinic = Clinic::of(world, BTreeSet::new());
+    let diary = clinic.diary(clinic.patients[0], false, None);
+    let date_at = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive();
+
+    let slots: Vec<Span> = fitting::free(&diary, within, None, None, false, within.from)
+        .map(|open| open.span)
+        .filter(|span| date_at(span.from) == date)
+        .collect();
+
+    let fives = (0..56 * 12).map(|five| within.from + TimeDelta::minutes(5 * five));
+    let that_day: Vec<_> = fives.filter(|at| date_at(*at) == date).collect();
+    let (Some(first), Some(last)) = (that_day.first(), that_day.last()) else {
+        assert!(slots.is_empty(), "{zone} skips {date}");
+        return;
+    };
+    assert_eq!(slots.first().map(|slot| slot.from), Some(*first), "{zone} {date}");
+    assert_eq!(
+        slots.last().map(|slot| slot.to),
+        Some(*last + TimeDelta::minutes(5)),
+        "{zone} {date}"
+    );
+    assert!(slots.windows(2).all(|two| two[0].to == two[1].from), "{zone} {date}");
+}
+
+/// A claim of nobody asked for does not count.
+#[test]
+fn only_those_who_are_asked_for_are_looked_at() {
+    let stranger = Uuid::nil();
+    let world = World {
+        zone: Tz::UTC,
+        first: NaiveDate::from_ymd_opt(2027, 3, 1).unwrap(),
+        weekly: vec![(1, (540, 600, None))],
+        extra: vec![],
+        closed: vec![],
+        away: vec![],
+        slot: 30,
+        capacity: 1,
+        max_per_day: None,
+        rules: Rules::default(),
+        now: 0,
+    };
+    let clinic = Clinic::new(world);
+    let mut diary = clinic.diary(clinic.patients[0], false, None);
+    let nine = "2027-03-01T09:00:00Z".parse().unwrap();
+    let taken = Taken { seat: 0, span: Span::new(nine, nine + TimeDelta::minutes(30)) };
+
+    diary.taken = vec![(stranger, taken)];
+    assert_eq!(clinic.slots(&diary, false).len(), 2);
+    diary.taken = vec![(clinic.doctor.0, taken)];
+    assert_eq!(clinic.slots(&diary, false).len(), 1);
+    diary.taken = vec![(clinic.patients[0].0, taken)];
+    assert_eq!(clinic.slots(&diary, false).len(), 1);
+}
