@@ -56,7 +56,7 @@ pub struct File {
 /// Why it was not taken.
 pub async fn send(server: &MailServer, letter: &Outgoing<Letter>) -> Outcome {
     let message = compose(letter)?;
-    server.hand_over(&message, letter.time_left).await
+    server.hand_over(&message, letter.lane, letter.time_left).await
 }
 
 /// The letter as it travels. Its Message-ID is the same at every try, so that receivers can tell a repeat.

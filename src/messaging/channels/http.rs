@@ -302,7 +302,7 @@ fn builder(limits: &Limits, tls: ClientConfig) -> reqwest::ClientBuilder {
         .no_proxy()
         .connect_timeout(limits.connect)
         .pool_idle_timeout(Duration::from_secs(30))
-        .pool_max_idle_per_host(8)
+        .pool_max_idle_per_host(limits.calls_for_each_host)
         .user_agent(concat!("nadi/", env!("CARGO_PKG_VERSION")))
 }
 
