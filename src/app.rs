@@ -24,6 +24,8 @@ use crate::auth::email::EmailApi;
 use crate::auth::passwords::api::PasswordsApi;
 use crate::auth::second_factor::api::SecondFactorApi;
 use crate::auth::second_factor::settings::SignInSettingsApi;
+use crate::calendar::api::CalendarApi;
+use crate::calendar::feed_api::FeedsApi;
 use crate::config::{SettingError, Settings};
 use crate::crypto::MasterKey;
 use crate::doctors::api::DoctorsApi;
@@ -165,7 +167,7 @@ type ClinicApis = (
     LocationsApi,
     DoctorsApi,
     PatientsApi,
-    AppointmentsApi,
+    (AppointmentsApi, CalendarApi, FeedsApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -180,7 +182,7 @@ fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         LocationsApi,
         DoctorsApi,
         PatientsApi,
-        AppointmentsApi,
+        (AppointmentsApi, CalendarApi, FeedsApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),

@@ -155,6 +155,8 @@ pub struct ClinicKeys {
     pub audit: [u8; 32],
     /// The pepper of one-time codes, and what recognises a device that signed in with one.
     pub one_time_codes: [u8; 32],
+    /// The addresses of calendar feeds.
+    pub feeds: [u8; 32],
     /// Seals fields.
     pub fields: SealingKey,
     database_password: [u8; 32],
@@ -169,6 +171,7 @@ impl ClinicKeys {
             blind_index: expand(&hkdf, "blind index"),
             audit: expand(&hkdf, "audit chain"),
             one_time_codes: expand(&hkdf, "one-time codes"),
+            feeds: expand(&hkdf, "calendar feeds"),
             fields: SealingKey::new(&expand(&hkdf, "field encryption")),
             database_password: expand(&hkdf, "database role password"),
         }

@@ -22,6 +22,7 @@ pub mod worker;
 
 // ── the slices: one for each capability ──
 pub mod appointments;
+pub mod calendar;
 pub mod doctors;
 pub mod locations;
 pub mod messaging;

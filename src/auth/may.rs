@@ -70,6 +70,8 @@ permissions! {
         &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient];
     /// A patient books, moves and cancels his own alone.
     WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
+    /// One's own visits, for a calendar elsewhere.
+    OwnCalendar = "calendar.own": &[Doctor, Therapist, Patient];
     ReadTemplates = "templates.read": &[ClinicAdmin];
     WriteTemplates = "templates.write": &[ClinicAdmin];
     /// Who did and who read what.
