@@ -157,6 +157,10 @@ pub struct ClinicKeys {
     pub one_time_codes: [u8; 32],
     /// The addresses of calendar feeds.
     pub feeds: [u8; 32],
+    /// Names the rooms of video visits, so that nobody guesses one.
+    pub video_rooms: [u8; 32],
+    /// Authenticates tickets for listening (`live/ticket.rs`).
+    pub live_tickets: [u8; 32],
     /// Seals fields.
     pub fields: SealingKey,
     database_password: [u8; 32],
@@ -172,6 +176,8 @@ impl ClinicKeys {
             audit: expand(&hkdf, "audit chain"),
             one_time_codes: expand(&hkdf, "one-time codes"),
             feeds: expand(&hkdf, "calendar feeds"),
+            video_rooms: expand(&hkdf, "video rooms"),
+            live_tickets: expand(&hkdf, "live tickets"),
             fields: SealingKey::new(&expand(&hkdf, "field encryption")),
             database_password: expand(&hkdf, "database role password"),
         }
@@ -229,6 +235,8 @@ mod tests {
             keys.blind_index,
             keys.audit,
             keys.one_time_codes,
+            keys.video_rooms,
+            keys.live_tickets,
             keys.database_password,
         ];
         for (i, a) in all.iter().enumerate() {

@@ -14,6 +14,7 @@ use crate::actor::Actor;
 use crate::audit::Chain;
 use crate::ids::{ClinicId, MessageId};
 use crate::tenancy::hinter::{Hinted, Hinter};
+use crate::tenancy::notices::Bell;
 use crate::tenancy::pools::Conn;
 use crate::worker::FastPath;
 
@@ -40,6 +41,8 @@ pub struct Opening<'a> {
     pub lock: &'a [Uuid],
     /// Set when messages will be put: takes the outbox's gate, and hints.
     pub telling: Option<&'a Telling>,
+    /// Rung after the commit of what others watch.
+    pub bell: Option<&'a Bell>,
 }
 
 /// A transaction, with who acts in it. Dropped without [`Tx::commit`] it is as if it never was.
@@ -52,6 +55,9 @@ pub struct Tx {
     /// The audit log's, which is told of rows once they are committed.
     chain: Arc<Chain>,
     audited: bool,
+    /// Rung after the commit, if there is news.
+    bell: Option<Bell>,
+    has_news: bool,
     now: DateTime<Utc>,
 }
 
@@ -70,8 +76,17 @@ impl Tx {
             let hint = telling.hinter.hint(telling.clinic.0, GRACE);
             (telling.clone(), Box::pin(hint) as BoxFuture<'static, Hinted>)
         });
-        let messages = Vec::new();
-        Ok(Self { conn: Some(conn), actor, telling, messages, chain, audited: false, now })
+        Ok(Self {
+            conn: Some(conn),
+            actor,
+            telling,
+            messages: Vec::new(),
+            chain,
+            audited: false,
+            bell: opening.bell.cloned(),
+            has_news: false,
+            now,
+        })
     }
 
     /// The process's time: for what is due at once.
@@ -111,6 +126,11 @@ impl Tx {
         self.audited = true;
     }
 
+    /// Notes that this transaction wrote what others watch: they are woken after the commit.
+    pub fn note_news(&mut self) {
+        self.has_news = true;
+    }
+
     /// Commits, once the hint is on record or owed by this process; then wakes the sender.
     pub async fn commit(mut self) -> sqlx::Result<()> {
         let mut hinted = None;
@@ -121,6 +141,9 @@ impl Tx {
         Conn::commit(&mut self).await?;
         if self.audited {
             self.chain.ring();
+        }
+        if let Some(bell) = self.bell.as_ref().filter(|_| self.has_news) {
+            bell.ring();
         }
         if let Some(telling) = hinted {
             for (id, is_code) in &self.messages {

@@ -107,6 +107,14 @@ id! {
     PatientId,
     /// A visit.
     AppointmentId,
+    /// A room, a piece of equipment, or a therapist: then the same id as the therapist's account.
+    ResourceId,
+    /// A time that is kept for somebody.
+    HoldId,
+    /// Days on which nobody sits.
+    HolidayId,
+    /// An extra day of a doctor.
+    ExtraHoursId,
     /// An absence of a doctor.
     TimeOffId,
     /// A line of a doctor's weekly hours.

@@ -12,6 +12,7 @@ pub mod embedded; // a PostgreSQL of our own
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod live;
 pub mod metrics;
 pub mod money;
 pub mod outbox;

@@ -89,6 +89,18 @@ pub static BREAKERS_OPEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
         .expect("registered once")
 });
 
+/// Streams of `GET /live`.
+pub static LIVE_LISTENERS: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!("nadi_live_listeners", "Who listens for changes just now")
+        .expect("registered once")
+});
+
+/// Streams of `GET /live` that we ended, by reason.
+pub static LIVE_ENDED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("nadi_live_ended_total", "Streams that we ended", &["reason"])
+        .expect("registered once")
+});
+
 pub fn answered(operation: &str, status: u16, took: Duration) {
     let status = match status {
         200..=299 => "2xx",
@@ -102,7 +114,7 @@ pub fn answered(operation: &str, status: u16, took: Duration) {
 /// The page that Prometheus reads.
 pub fn page() -> String {
     // An alarm can only be set on a figure that is there before the first trouble.
-    for figure in [&HINTS_OWED, &CLINICS, &CONNECTIONS, &AUDIT_READS_WAITING] {
+    for figure in [&HINTS_OWED, &CLINICS, &CONNECTIONS, &AUDIT_READS_WAITING, &LIVE_LISTENERS] {
         LazyLock::force(figure);
     }
     LazyLock::force(&LEDGER_MISSED);

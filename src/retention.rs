@@ -1,5 +1,5 @@
 //! What is kept no longer than it is of use: answers for repeated requests, failed sign-ins, ended sessions, spent links. Clinics
-//! and the platform have these tables in the same shape, so one text serves both. What people did is on record elsewhere
+//! and the platform have most of these tables in the same shape, so one text serves both. What people did is on record elsewhere
 //! (`audit`), for good.
 
 use std::time::Duration;
@@ -28,6 +28,14 @@ const FORGET: [&str; 4] = [
     "delete from password_links where ctid = any(array(
        select ctid from password_links where least(used_at, expires_at) < now() - interval '30 days' limit $1))",
 ];
+
+/// What clinics alone have. What was told to those who watch can be told again for a day; the last row that went is noted, for
+/// whoever comes back later than that.
+const FORGET_AT_CLINICS: [&str; 1] = ["with gone as (
+       select xid, id from live_events where at < now() - interval '24 hours' order by live_events.xid, id limit $1),
+     last as (select xid, id from gone order by gone.xid desc, id desc limit 1),
+     noted as (update live_floor set xid = last.xid, id = last.id from last)
+     delete from live_events e using gone where (e.xid, e.id) = (gone.xid, gone.id)"];
 
 /// Forgets in databases that nobody has looked through for an hour. Instances do not agree on who does it: to find nothing is
 /// cheap.
@@ -60,10 +68,11 @@ impl Retention {
 /// How many rows went.
 async fn forget(realm: &Realm) -> Result<u64, Problem> {
     let mut rows = 0;
-    for statement in FORGET {
+    let at_clinics = FORGET_AT_CLINICS.iter().filter(|_| !realm.is_platform());
+    for statement in FORGET.iter().chain(at_clinics) {
         for _ in 0..ROUND {
             let mut conn = realm.read().await?; // for each anew: people come first
-            let gone = sqlx::query(statement)
+            let gone = sqlx::query(*statement)
                 .bind(BATCH)
                 .execute(conn.never_repeat())
                 .await?

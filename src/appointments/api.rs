@@ -7,11 +7,12 @@ use uuid::Uuid;
 
 use super::book::{BookError, Booker, book};
 use super::cancel::{CancelError, cancel};
-use super::model::{AppointmentRequest, AppointmentView, Status};
+use super::diary::Asked;
+use super::model::{AppointmentRequest, AppointmentView, Kind, Status};
 use super::reschedule::{RescheduleError, reschedule};
 use super::slots::{ListSlots, SlotView, SlotsView};
 use super::store::{self, Narrow};
-use super::{diary, slots};
+use super::{diary, fitting, slots, video};
 use crate::audit::Seen;
 use crate::auth::may::{ReadAppointments, ReadPlaces, WriteAppointments};
 use crate::auth::{May, Permission, Role};
@@ -131,13 +132,14 @@ impl AppointmentsApi {
             after,
             limit: page.fetch(),
         };
-        let rows = match (who.role, narrow.doctor, narrow.patient, narrow.location) {
+        let mut rows = match (who.role, narrow.doctor, narrow.patient, narrow.location) {
             (Role::Therapist, ..) => store::claiming(&mut conn, who.account.0, &narrow).await?,
             (_, Some(doctor), ..) => store::of_doctor(&mut conn, doctor, &narrow).await?,
             (_, _, Some(patient), _) => store::of_patient(&mut conn, patient, &narrow).await?,
             (_, _, _, Some(location)) => store::of_location(&mut conn, location, &narrow).await?,
             _ => store::of_everybody(&mut conn, &narrow).await?,
         };
+        video::show_doors(&mut conn, &clinic.keys, &mut rows, clinic.clock.now()).await?;
         drop(conn);
         let listing = page.of(rows, |visit| (visit.starts_at, visit.id));
         let mut seen = Seen::list("appointment", &listing.items, |visit| visit.id.0);
@@ -175,7 +177,7 @@ impl AppointmentsApi {
             let visit = match book(&mut tx, &new, by, now).await {
                 Err(BookError::SlotTaken) => {
                     tx.rollback().await?; // frees the locks before we look for other times
-                    return Err(slot_taken(&clinic, &new, None, now).await?);
+                    return Err(slot_taken(&clinic, &new, by, None, now).await?);
                 }
                 Err(BookError::Db(error)) if tries.again(&error) => continue,
                 other => other?,
@@ -223,16 +225,16 @@ impl AppointmentsApi {
         let seen = visible(&clinic, &who, id.0).await?;
         body.accept()?;
         if_match.require(ETag(seen.version))?;
-        let new: AppointmentRequest = body.read_over(&seen)?;
+        let new = body.read_over(&seen)?.keeping(&seen);
         let mut tries = Tries::default();
         loop {
-            let (mut tx, standing) = locked(&clinic, &who, &seen, new.doctor_id).await?;
+            let (mut tx, standing) = locked(&clinic, &who, &seen, &new.subjects()).await?;
             if_match.require(ETag(standing.version))?; // it may have changed before we had its locks
             refuse_another_doctors(&seen, &standing)?;
             let moved = match reschedule(&mut tx, &standing, &new, by, now).await {
                 Err(RescheduleError::Book(BookError::SlotTaken)) => {
                     tx.rollback().await?;
-                    return Err(slot_taken(&clinic, &new, Some(seen.id), now).await?);
+                    return Err(slot_taken(&clinic, &new, by, Some(seen.id), now).await?);
                 }
                 Err(RescheduleError::Book(BookError::Db(error))) if tries.again(&error) => continue,
                 other => other?,
@@ -259,7 +261,7 @@ impl AppointmentsApi {
         let reason = query.read()?.reason;
         let mut tries = Tries::default();
         loop {
-            let (mut tx, standing) = locked(&clinic, &who, &seen, seen.doctor_id).await?;
+            let (mut tx, standing) = locked(&clinic, &who, &seen, &[]).await?;
             if_match.honour(ETag(standing.version))?;
             refuse_another_doctors(&seen, &standing)?;
             let cancelled = match cancel(&mut tx, &standing, reason.as_deref()).await {
@@ -272,22 +274,26 @@ impl AppointmentsApi {
     }
 
     /// A doctor's free slots
+    ///
+    /// Each of them can be booked as it stands. A patient is offered none that is too soon or too far ahead to book alone, nor one
+    /// at which the patient has another visit.
     #[oai(path = "/doctors/:id/slots", method = "get", operation_id = "listSlots")]
     async fn slots(
         &self,
-        _who: May<ReadPlaces>,
+        who: May<ReadPlaces>,
         clinic: Here,
         id: Path<DoctorId>,
         query: Query<ListSlots>,
     ) -> Result<Payload<SlotsView>, Problem> {
         let mut conn = clinic.read().await?;
+        let now = clinic.clock.now();
         let query = match query.read() {
             Ok(query) => query,
             // The doctor first: what is not there is `404` whatever else is wrong.
             Err(faults) => {
-                let nothing = Span::new(DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
-                let diary = diary::of_doctor(&mut conn, id.0, nothing, None).await?;
-                return Err(diary.map_or_else(Problem::not_found, |_| faults));
+                let asked = Asked::of_slots(id.0, Span::new(now, now));
+                let diary = diary::read(&mut conn, &asked, now).await?;
+                return Err(diary.doctor.map_or_else(Problem::not_found, |_| faults));
             }
         };
         let zone = match query.location_id {
@@ -296,11 +302,24 @@ impl AppointmentsApi {
         };
         let last = query.to.checked_sub_days(Days::new(1)).unwrap_or(query.to);
         let within = Span::new(time::day_start(zone, query.from), time::day_bounds(zone, last).1);
-        let diary = diary::of_doctor(&mut conn, id.0, within, None).await?;
+        let asked = Asked {
+            kind: query.kind.unwrap_or(Kind::InPerson),
+            patient: who.patient.filter(|_| who.is_patient()),
+            resources: &query.resources,
+            ..Asked::of_slots(id.0, within)
+        };
+        let diary = diary::read(&mut conn, &asked, now).await?;
         drop(conn);
-        let diary = diary.ok_or_else(Problem::not_found)?;
-        let free = slots::free_slots(&diary, within, query.location_id, clinic.clock.now());
-        let items = free.into_iter().map(SlotView::from).collect();
+        if diary.doctor.is_none() {
+            return Err(Problem::not_found());
+        }
+        if diary.resources.len() < query.resources.len() {
+            let words = "nothing of one of these ids";
+            let fault = FieldError::outside("query", "resource_ids", "not_found", words);
+            return Err(Problem::invalid(vec![fault]));
+        }
+        let free = fitting::free(&diary, within, query.location_id, None, who.is_patient(), now);
+        let items = free.map(SlotView::from).collect();
         Ok(Payload(SlotsView { items, time_zone: zone.name().to_owned() }))
     }
 }
@@ -313,35 +332,39 @@ async fn visible<P: Permission>(
 ) -> Result<AppointmentView, Problem> {
     let only = who.only_patient()?;
     let mut conn = clinic.read().await?;
-    let visit = store::by_id(&mut conn, id).await?.ok_or_else(Problem::not_found)?;
+    let mut visit = store::by_id(&mut conn, id).await?.ok_or_else(Problem::not_found)?;
     if only.is_some_and(|own| own != visit.patient_id) {
         return Err(Problem::not_found());
     }
     if who.role == Role::Therapist && !store::is_claimed_by(&mut conn, id, who.account.0).await? {
         return Err(Problem::not_found());
     }
+    let now = clinic.clock.now();
+    video::show_doors(&mut conn, &clinic.keys, std::slice::from_mut(&mut visit), now).await?;
     Ok(visit)
 }
 
-/// Opens a change of a visit with the locks of its doctor, its patient and the doctor whom it goes to, and reads it under them.
+/// Opens a change of a visit with the locks of all that it takes, and of whom and what it goes to, and reads it under them.
 async fn locked(
     clinic: &Clinic,
     who: &May<WriteAppointments>,
     seen: &AppointmentView,
-    to: DoctorId,
+    and: &[Uuid],
 ) -> Result<(Tx, AppointmentView), Problem> {
-    let subjects = [seen.doctor_id.0, to.0, seen.patient_id.0];
+    let resources = seen.resource_ids.iter().map(|resource| resource.0);
+    let own = [seen.doctor_id.0, seen.patient_id.0].into_iter().chain(resources);
+    let subjects: Vec<Uuid> = own.chain(and.iter().copied()).collect();
     let mut tx = clinic.begin_telling(who.actor(), &subjects).await?;
     let standing = store::by_id(&mut tx, seen.id).await?.ok_or_else(Problem::not_found)?;
     Ok((tx, standing))
 }
 
-/// Somebody gave it to another doctor before we had its locks: we have none of that doctor's.
+/// Somebody gave it to another doctor or room before we had its locks: we have none of theirs.
 fn refuse_another_doctors(
     seen: &AppointmentView,
     standing: &AppointmentView,
 ) -> Result<(), Problem> {
-    if standing.doctor_id == seen.doctor_id {
+    if standing.doctor_id == seen.doctor_id && standing.resource_ids == seen.resource_ids {
         return Ok(());
     }
     Err(Problem::conflict("conflict", "somebody moved this visit just now; try again"))
@@ -362,11 +385,12 @@ async fn zone_of(
 async fn slot_taken(
     clinic: &Clinic,
     wanted: &AppointmentRequest,
+    by: Booker,
     moving: Option<AppointmentId>,
     now: DateTime<Utc>,
 ) -> Result<Problem, Problem> {
     let mut conn = clinic.read().await?;
-    let next = slots::next_free(&mut conn, wanted, moving, now).await?;
+    let next = slots::next_free(&mut conn, wanted, by, moving, now).await?;
     let next: Vec<String> = next.into_iter().map(time::show).collect();
     let taken = BookError::SlotTaken.to_string();
     Ok(Problem::conflict("slot-taken", taken).with("alternatives", next))

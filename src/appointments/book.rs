@@ -1,16 +1,15 @@
 //! Booking: whether a visit may be, and the one statement that makes it so.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use super::diary::{self, Diaries, Diary};
+use super::diary::{self, Diary, DoctorDiary, PatientDiary};
+use super::fitting::{Claim, Fitting, NotNow, Seated, Window, is_place, usual_length};
 use super::model::{AppointmentRequest, AppointmentView, Status};
-use super::seats::seat_for;
 use super::store::{self, Writing};
 use crate::db::Tx;
-use crate::doctors::hours::{Span, open_stretches};
+use crate::doctors::hours::{But, Open, Span};
 use crate::error::FieldError;
-use crate::ids::{AppointmentId, LocationId, MessageId, PatientId};
+use crate::ids::{AppointmentId, LocationId, MessageId, PatientId, ResourceId};
 
 #[derive(Debug, thiserror::Error)]
 pub enum BookError {
@@ -34,14 +33,18 @@ impl BookError {
     }
 }
 
-/// The longest visit there is.
-const LONGEST_MINUTES: i32 = 480;
-
 /// For whom a booking is made: patients book for themselves alone and never double a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Booker {
     /// Set for a patient: the only patient whom he may book for.
     pub only_patient: Option<PatientId>,
+}
+
+impl Booker {
+    /// Patients book within the clinic's lead time and horizon; staff whenever they like.
+    pub fn is_patient(self) -> bool {
+        self.only_patient.is_some()
+    }
 }
 
 /// What has been decided about a visit, under the locks of its subjects.
@@ -50,7 +53,7 @@ pub(super) struct Decided {
     pub location_id: LocationId,
     pub patient_name: String,
     pub doctor_name: String,
-    pub seats: [(Uuid, i16); 2],
+    pub claims: Vec<Claim>,
     /// Only when the time was in fact doubled.
     pub overbook_reason: Option<String>,
 }
@@ -65,7 +68,7 @@ pub async fn book(
     by: Booker,
     now: DateTime<Utc>,
 ) -> Result<AppointmentView, BookError> {
-    let decided = decide(tx, new, by, None).await?;
+    let decided = decide(tx, new, by, None, now).await?;
     let mut view = AppointmentView {
         id: AppointmentId::new(),
         number: String::new(),
@@ -83,6 +86,8 @@ pub async fn book(
         reason: new.reason.clone().unwrap_or_default(),
         address: new.address.clone().unwrap_or_default(),
         cancel_reason: None,
+        resource_ids: new.resources().to_vec(),
+        join_url: None,
         created_at: now,
         updated_at: now,
         version: 1,
@@ -91,12 +96,12 @@ pub async fn book(
     let writing = Writing {
         view: &view,
         overbook_reason: decided.overbook_reason.as_deref(),
-        seats: &decided.seats,
+        claims: &decided.claims,
         message,
     };
     let (claimed, number, created_at) = store::insert(tx, &writing).await?;
     // The constraint is the rule: what was decided above is a courtesy.
-    if claimed < decided.seats.len() as i64 {
+    if claimed < decided.claims.len() as i64 {
         return Err(BookError::SlotTaken);
     }
     tx.note_message(message);
@@ -112,69 +117,118 @@ pub(super) async fn decide(
     new: &AppointmentRequest,
     by: Booker,
     moving: Option<AppointmentId>,
+    now: DateTime<Utc>,
 ) -> Result<Decided, BookError> {
-    if by.only_patient.is_some() && new.overbook.is_some() {
+    if by.is_patient() && new.overbook.is_some() {
         return Err(BookError::MayNotOverbook);
     }
-    // The longest visit there is: the diary is read before its slot length is known.
-    let widest = new.span(LONGEST_MINUTES);
-    let Diaries { doctor, patient, has_location } =
-        diary::of_visit(tx, new, widest, moving).await?;
-    let own = by.only_patient.is_none_or(|own| own == new.patient_id);
-    let (diary, patient) = match (doctor.filter(|diary| diary.active), patient.filter(|_| own)) {
-        (Some(diary), Some(patient)) if has_location => (diary, patient),
-        (diary, patient) => {
-            let missing =
-                |pointer: &str, words: &str| FieldError::body(pointer, "not_found", words);
-            let mut errors = Vec::new();
-            errors.extend(patient.is_none().then(|| missing("/patient_id", "nobody of this id")));
-            errors.extend(diary.is_none().then(|| missing("/doctor_id", "nobody of this id")));
-            errors.extend((!has_location).then(|| missing("/location_id", "no such location")));
-            return Err(BookError::Invalid(errors));
-        }
-    };
-    let span = new.span(diary.slot_minutes);
-    let location_id = sits_at(&diary, span, new.location_id)?;
-    let overbook = new.overbook.is_some();
-    let doctor_seat = seat_for(&diary.taken, span, diary.capacity, overbook);
-    let patient_seat = seat_for(&patient.taken, span, 1, overbook);
-    let (Some(doctor_seat), Some(patient_seat)) = (doctor_seat, patient_seat) else {
-        return Err(BookError::SlotTaken);
-    };
-    let doubled = doctor_seat >= diary.capacity || patient_seat >= 1;
+    let diary = diary::read(tx, &new.asks(new.widest(), moving), now).await?;
+    let decided = decided_by(&diary, new, by, now)?;
+    if diary.has_lapsed {
+        store::forget_lapsed(tx, &new.subjects(), now).await?;
+    }
+    Ok(decided)
+}
+
+/// The rule of [`decide`], over what has been read.
+pub(super) fn decided_by(
+    diary: &Diary,
+    new: &AppointmentRequest,
+    by: Booker,
+    now: DateTime<Utc>,
+) -> Result<Decided, BookError> {
+    let (doctor, patient) = whoever_is_there(diary, new, by)?;
+    let span = new.span(usual_length(diary, doctor));
+    let open = sits_at(diary, doctor, span, new)?;
+    if by.is_patient() {
+        let window = Window::of_patients(&diary.rules, now);
+        window.admits(span.from, open.zone).map_err(not_now)?;
+    }
+    let seated = Fitting::new(diary, doctor).seats(span, open.zone, new.overbook.is_some());
+    let Seated { claims, doubled } = seated.ok_or(BookError::SlotTaken)?;
     Ok(Decided {
         span,
-        location_id,
-        patient_name: patient.patient_name,
-        doctor_name: diary.doctor_name,
-        seats: [(new.doctor_id.0, doctor_seat), (new.patient_id.0, patient_seat)],
+        location_id: open.location_id,
+        patient_name: patient.name.clone(),
+        doctor_name: doctor.name.clone(),
+        claims,
         overbook_reason: new.overbook.as_ref().filter(|_| doubled).map(|o| o.reason.clone()),
     })
 }
 
-/// The location at which the doctor sits throughout the visit.
+fn whoever_is_there<'d>(
+    diary: &'d Diary,
+    new: &AppointmentRequest,
+    by: Booker,
+) -> Result<(&'d DoctorDiary, &'d PatientDiary), BookError> {
+    let own = by.only_patient.is_none_or(|own| own == new.patient_id);
+    let patient = diary.patient.as_ref().filter(|_| own);
+    let doctor = diary.doctor.as_ref().filter(|doctor| doctor.active);
+    let missing = |pointer: String, words: &str| FieldError::body(pointer, "not_found", words);
+    let mut errors = Vec::new();
+    if patient.is_none() {
+        errors.push(missing("/patient_id".into(), "nobody of this id"));
+    }
+    if doctor.is_none() {
+        errors.push(missing("/doctor_id".into(), "nobody of this id"));
+    }
+    if !diary.has_location {
+        errors.push(missing("/location_id".into(), "no such location"));
+    }
+    for (nth, id) in new.resources().iter().enumerate() {
+        if diary.resources.iter().all(|resource| resource.id != *id) {
+            errors.push(missing(format!("/resource_ids/{nth}"), "nothing of this id"));
+        }
+    }
+    match (doctor, patient) {
+        (Some(doctor), Some(patient)) if errors.is_empty() => Ok((doctor, patient)),
+        _ => Err(BookError::Invalid(errors)),
+    }
+}
+
+/// Where the doctor sits throughout the visit, and has its resources at hand. (What is kept free around it may lie outside hours.)
 fn sits_at(
     diary: &Diary,
+    doctor: &DoctorDiary,
     visit: Span,
-    wanted: Option<LocationId>,
-) -> Result<LocationId, BookError> {
-    let sits = |time_off: &[Span]| {
-        open_stretches(&diary.hours, time_off, visit)
-            .into_iter()
-            .find(|open| {
-                open.span.contains(&visit) && wanted.is_none_or(|wanted| wanted == open.location_id)
-            })
-            .map(|open| open.location_id)
+    new: &AppointmentRequest,
+) -> Result<Open, BookError> {
+    let sits = |but| {
+        let all = doctor.sittings.open(visit, but).into_iter();
+        all.filter(|open| {
+            let here = new.location_id.is_none_or(|wanted| wanted == open.location_id);
+            here && open.span.contains(&visit)
+        })
     };
-    match (sits(&diary.time_off), sits(&[])) {
-        (Some(location), _) => Ok(location),
-        (None, Some(_)) => {
-            Err(BookError::field("/starts_at", "on_leave", "the doctor is away at that time"))
-        }
-        (None, None) => Err(BookError::field(
-            "/starts_at",
-            "outside_hours",
-            "the doctor does not sit there at that time",
-        )),
+    if let Some(open) =
+        sits(But::Nothing).find(|open| is_place(diary, new.location_id, open.location_id))
+    {
+        return Ok(open);
     }
+    if let Some(open) = sits(But::Nothing).next() {
+        let elsewhere = |id: &ResourceId| {
+            let there = diary.resources.iter().find(|resource| resource.id == *id);
+            there.and_then(|resource| resource.location_id).is_some_and(|l| l != open.location_id)
+        };
+        let wrong = new.resources().iter().enumerate().filter(|(_, id)| elsewhere(id));
+        let words = "it is not where the doctor sits then";
+        let fault = |(nth, _)| FieldError::body(format!("/resource_ids/{nth}"), "elsewhere", words);
+        return Err(BookError::Invalid(wrong.map(fault).collect()));
+    }
+    let (code, words) = if sits(But::TimeOff).next().is_some() {
+        ("on_leave", "the doctor is away at that time")
+    } else if sits(But::TimeOffAndHolidays).next().is_some() {
+        ("holiday", "that day is a holiday there")
+    } else {
+        ("outside_hours", "the doctor does not sit there at that time")
+    };
+    Err(BookError::field("/starts_at", code, words))
+}
+
+fn not_now(why: NotNow) -> BookError {
+    let (code, words) = match why {
+        NotNow::TooSoon => ("too_soon", "that is too soon to book by oneself: call the clinic"),
+        NotNow::TooFar => ("too_far", "that is too far ahead to book by oneself: call the clinic"),
+    };
+    BookError::field("/starts_at", code, words)
 }

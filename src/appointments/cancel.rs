@@ -1,12 +1,13 @@
 //! Cancelling: the visit stays on record, its time is free again, and whoever was squeezed in beside it moves up.
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use super::diary;
 use super::model::{AppointmentView, Event, Status};
 use super::seats::seat_for;
 use super::store;
-use super::tell::tell;
+use super::tell::{show, tell};
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::doctors::hours::Span;
@@ -38,6 +39,7 @@ pub async fn cancel(
         version,
         ..standing.clone()
     };
+    show(tx, "appointment.cancelled", &cancelled, &[]).await?;
     store::release(tx, standing.id).await?;
     promote(tx, standing.doctor_id, standing.span()).await?;
     let act = Act::new("appointment.cancelled", "appointment", standing.id)
@@ -49,15 +51,19 @@ pub async fn cancel(
     Ok(cancelled)
 }
 
+/// More is never kept free before or after a visit.
+const MOST_AROUND: TimeDelta = TimeDelta::minutes(360);
+
 /// A freed seat promotes the overbooked visits that fit into it, so that an ordinary booking does not overtake them.
 pub(super) async fn promote(tx: &mut Tx, doctor: DoctorId, freed: Span) -> sqlx::Result<()> {
+    // What was kept free around the visit is free again too.
+    let freed = Span::new(freed.from - MOST_AROUND, freed.to + MOST_AROUND);
+    let now = tx.now();
     for (appointment, from, to) in store::overbooked_claims(tx, doctor, freed).await? {
         let span = Span::new(from, to);
-        let Some(diary) = diary::of_doctor(tx, doctor, span, Some(appointment)).await? else {
-            continue;
-        };
-        let ordinary = seat_for(&diary.taken, span, diary.capacity, true);
-        if let Some(seat) = ordinary.filter(|seat| *seat < diary.capacity) {
+        let (capacity, taken) = diary::of_doctor(tx, doctor, span, appointment, now).await?;
+        let ordinary = seat_for(&taken, span, capacity, true);
+        if let Some(seat) = ordinary.filter(|seat| *seat < capacity) {
             store::reseat(tx, appointment, doctor, seat).await?;
         }
     }

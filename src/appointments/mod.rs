@@ -5,11 +5,15 @@ pub mod api;
 mod book;
 mod cancel;
 mod diary;
+mod fitting;
+pub mod hold;
 mod model;
 mod reschedule;
 mod seats;
 pub mod slots;
 mod store;
 mod tell;
+mod video;
 
-pub use model::{Event, Kind, Status};
+pub use book::{BookError, Booker};
+pub use model::{AppointmentRequest, Event, Kind, Status};

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::diary::Asked;
 use crate::doctors::hours::Span;
 use crate::http::fields::{self, Fault, Fields, Readable};
-use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId};
+use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId, ResourceId};
 use crate::time::shown;
 
 /// How doctor and patient meet.
@@ -120,6 +121,10 @@ pub struct AppointmentView {
     /// Where a home visit goes.
     pub address: String,
     pub cancel_reason: Option<String>,
+    /// What it takes beside its doctor and its patient.
+    pub resource_ids: Vec<ResourceId>,
+    /// Of a video visit, from shortly before it until its end; else null. Answers to changes never show it.
+    pub join_url: Option<String>,
     #[serde(with = "shown")]
     pub created_at: DateTime<Utc>,
     #[serde(with = "shown")]
@@ -161,9 +166,13 @@ pub struct AppointmentRequest {
     pub reason: Option<String>,
     /// Wanted for a home visit.
     pub address: Option<String>,
+    /// Rooms, equipment, therapists: each is there and free. A visit that stands keeps its own unless told otherwise.
+    pub resource_ids: Option<Vec<ResourceId>>,
     /// Staff only: double this time on purpose.
     pub overbook: Option<Overbook>,
 }
+
+const MOST_RESOURCES: usize = 10;
 
 impl Readable for AppointmentRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
@@ -175,7 +184,14 @@ impl Readable for AppointmentRequest {
         let duration_minutes = fields.optional("duration_minutes", fields::integer(5, 480));
         let reason = fields.optional("reason", fields::prose(500));
         let address = fields.optional("address", fields::prose(500)).filter(|a| !a.is_empty());
+        let resource_ids = fields.list("resource_ids", MOST_RESOURCES, fields::id);
         let overbook = fields.optional_object("overbook");
+        if !no_repeats(resource_ids.as_deref().unwrap_or_default()) {
+            fields.fault("resource_ids", "repeated", "name each once");
+        }
+        if fields.standing("join_url", Ok).is_some() {
+            let _ = fields.optional("join_url", Ok); // sent back it may be another by now: it goes by the clock
+        }
         if kind == Some(Kind::HomeVisit) && address.is_none() {
             fields.fault("address", "required", "a home visit needs an address");
         }
@@ -197,10 +213,19 @@ impl Readable for AppointmentRequest {
             duration_minutes,
             reason,
             address,
+            resource_ids,
             overbook,
         })
     }
 }
+
+/// Whether each id is named once.
+pub fn no_repeats(ids: &[ResourceId]) -> bool {
+    (1..ids.len()).all(|nth| !ids[..nth].contains(&ids[nth]))
+}
+
+/// The longest slot that a doctor or a kind of visit has.
+const LONGEST_USUAL: TimeDelta = TimeDelta::minutes(240);
 
 /// A visit begins on a whole minute.
 fn starting_time(value: Value) -> Result<DateTime<Utc>, Fault> {
@@ -212,14 +237,46 @@ fn starting_time(value: Value) -> Result<DateTime<Utc>, Fault> {
 }
 
 impl AppointmentRequest {
-    pub fn span(&self, slot_minutes: i32) -> Span {
-        let minutes = self.duration_minutes.unwrap_or(i64::from(slot_minutes));
-        Span::new(self.starts_at, self.starts_at + TimeDelta::minutes(minutes))
+    pub fn span(&self, usual: TimeDelta) -> Span {
+        let length = self.duration_minutes.map_or(usual, TimeDelta::minutes);
+        Span::new(self.starts_at, self.starts_at + length)
+    }
+
+    /// The longest that it may be: the diary is read before the usual length is known.
+    pub fn widest(&self) -> Span {
+        self.span(LONGEST_USUAL)
+    }
+
+    /// What stays as it is of a visit that stands, unless somebody says otherwise: the doctor's slots need not be of its length.
+    pub fn keeping(self, standing: &AppointmentView) -> Self {
+        Self {
+            duration_minutes: self.duration_minutes.or(Some(standing.duration_minutes)),
+            resource_ids: self.resource_ids.or_else(|| Some(standing.resource_ids.clone())),
+            ..self
+        }
+    }
+
+    pub fn resources(&self) -> &[ResourceId] {
+        self.resource_ids.as_deref().unwrap_or_default()
     }
 
     /// Whom and what the visit takes: locked together, sorted, before anything is read.
-    pub fn subjects(&self) -> [Uuid; 2] {
-        [self.doctor_id.0, self.patient_id.0]
+    pub fn subjects(&self) -> Vec<Uuid> {
+        let resources = self.resources().iter().map(|resource| resource.0);
+        [self.doctor_id.0, self.patient_id.0].into_iter().chain(resources).collect()
+    }
+
+    /// Whose diaries decide about it, in a span. `moving` is the visit that gives its own time up.
+    pub fn asks(&self, within: Span, moving: Option<AppointmentId>) -> Asked<'_> {
+        Asked {
+            doctor: self.doctor_id,
+            within,
+            kind: self.kind,
+            patient: Some(self.patient_id),
+            location: self.location_id,
+            resources: self.resources(),
+            except: moving,
+        }
     }
 }
 

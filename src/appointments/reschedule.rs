@@ -6,10 +6,11 @@ use serde_json::json;
 use super::book::{BookError, Booker, decide};
 use super::cancel::promote;
 use super::model::{AppointmentRequest, AppointmentView, Event, Status};
-use super::store;
-use super::tell::tell;
+use super::store::{self, Claimer};
+use super::tell::{show, tell};
 use crate::audit::{self, Act};
 use crate::db::Tx;
+use crate::ids::ResourceId;
 use crate::outbox;
 
 #[derive(Debug, thiserror::Error)]
@@ -39,28 +40,38 @@ pub async fn reschedule(
     if !standing.status.may_move() {
         return Err(RescheduleError::IllegalTransition(standing.status));
     }
-    // It stays as long as it is unless somebody says otherwise: the doctor's slots need not be of its length.
+    let new = new.clone().keeping(standing);
     let minutes = new.duration_minutes.unwrap_or(standing.duration_minutes);
-    let stays = standing.doctor_id == new.doctor_id
+    let in_time = standing.doctor_id == new.doctor_id
         && standing.starts_at == new.starts_at
         && standing.duration_minutes == minutes
         && new.location_id.is_none_or(|location| location == standing.location_id);
+    let same = |ids: &[ResourceId]| {
+        let mut ids = ids.to_vec();
+        ids.sort();
+        ids
+    };
+    // Another kind of visit may keep more free around it.
+    let stays = in_time
+        && standing.kind == new.kind
+        && same(&standing.resource_ids) == same(new.resources());
     let mut view = AppointmentView {
         kind: new.kind,
         reason: new.reason.clone().unwrap_or_default(),
         address: new.address.clone().unwrap_or_default(),
+        resource_ids: new.resources().to_vec(),
         ..standing.clone()
     };
     if stays {
         (view.updated_at, view.version) = store::describe(tx, &view).await?;
+        show(tx, "appointment.changed", &view, &[]).await?;
         record(tx, &view, "appointment.changed").await?;
         return Ok(view);
     }
-    if new.starts_at <= now {
+    if !in_time && new.starts_at <= now {
         return Err(BookError::in_the_past().into());
     }
-    let new = AppointmentRequest { duration_minutes: Some(minutes), ..new.clone() };
-    let decided = decide(tx, &new, by, Some(standing.id)).await?;
+    let decided = decide(tx, &new, by, Some(standing.id), now).await?;
     view.doctor_id = new.doctor_id;
     view.doctor_name = decided.doctor_name;
     view.location_id = decided.location_id;
@@ -68,17 +79,25 @@ pub async fn reschedule(
     view.ends_at = decided.span.to;
     view.duration_minutes = minutes;
     view.overbooked = decided.overbook_reason.is_some();
-    // A patient who had confirmed the old time has not confirmed the new one.
-    view.status = Status::Booked;
+    if !in_time {
+        // A patient who had confirmed the old time has not confirmed the new one.
+        view.status = Status::Booked;
+    }
+    let also: Vec<_> = decided.claims.iter().map(|claim| claim.subject).collect();
+    show(tx, "appointment.moved", &view, &also).await?;
     store::release(tx, standing.id).await?;
-    if store::claim(tx, standing.id, decided.span, &decided.seats).await?
-        < decided.seats.len() as u64
+    if store::claim(tx, Claimer::Visit(standing.id), &decided.claims).await?
+        < decided.claims.len() as u64
     {
         return Err(BookError::SlotTaken.into());
     }
     promote(tx, standing.doctor_id, standing.span()).await?;
     (view.updated_at, view.version) =
         store::relocate(tx, &view, decided.overbook_reason.as_deref()).await?;
+    if in_time {
+        record(tx, &view, "appointment.changed").await?; // the patient comes at the same time to the same place
+        return Ok(view);
+    }
     record(tx, &view, "appointment.moved").await?;
     outbox::withdraw(&mut **tx, standing.id.0).await?;
     tell(tx, Event::Moved, &view, view.starts_at).await?;

@@ -4,10 +4,9 @@
 use crate::doctors::hours::Span;
 
 /// A claim that stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
     pub seat: i16,
-    #[serde(flatten)]
     pub span: Span,
 }
 

@@ -7,11 +7,12 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
+use super::fitting::Claim;
 use super::model::{AppointmentView, Status};
 use crate::audit::Actor;
 use crate::db::Tx;
 use crate::doctors::hours::Span;
-use crate::ids::{AppointmentId, DoctorId, LocationId, MessageId, PatientId};
+use crate::ids::{AppointmentId, DoctorId, HoldId, LocationId, MessageId, PatientId};
 use crate::tenancy::pools::Conn;
 
 impl sqlx::FromRow<'_, PgRow> for AppointmentView {
@@ -38,6 +39,8 @@ impl sqlx::FromRow<'_, PgRow> for AppointmentView {
             created_at: row.try_get(15)?,
             updated_at: row.try_get(16)?,
             version: row.try_get(17)?,
+            resource_ids: row.try_get(18)?,
+            join_url: None,
         })
     }
 }
@@ -54,7 +57,7 @@ macro_rules! view {
         concat!(
             "select a.id, a.number, a.patient_id, p.full_name, a.doctor_id, ", $doctor_name, ", a.location_id,
                     a.kind, a.status, lower(a.during), upper(a.during), a.overbook_reason is not null,
-                    a.reason, a.address, a.cancel_reason, a.created_at, a.updated_at, a.version
+                    a.reason, a.address, a.cancel_reason, a.created_at, a.updated_at, a.version, a.resource_ids
              from appointments a join patients p on p.id = a.patient_id ", $doctor, " ", $rest
         )
     };
@@ -218,12 +221,30 @@ pub async fn location_zone(conn: &mut Conn, id: LocationId) -> sqlx::Result<Opti
         .await
 }
 
+/// Claims, column by column.
+struct Columns {
+    subjects: Vec<Uuid>,
+    seats: Vec<i16>,
+    froms: Vec<DateTime<Utc>>,
+    tos: Vec<DateTime<Utc>>,
+}
+
+impl Columns {
+    fn of(claims: &[Claim]) -> Self {
+        Self {
+            subjects: claims.iter().map(|claim| claim.subject).collect(),
+            seats: claims.iter().map(|claim| claim.seat).collect(),
+            froms: claims.iter().map(|claim| claim.during.from).collect(),
+            tos: claims.iter().map(|claim| claim.during.to).collect(),
+        }
+    }
+}
+
 /// A visit about to be written, all decided.
 pub struct Writing<'a> {
     pub view: &'a AppointmentView,
     pub overbook_reason: Option<&'a str>,
-    /// Each subject with its seat.
-    pub seats: &'a [(Uuid, i16)],
+    pub claims: &'a [Claim],
     pub message: MessageId,
 }
 
@@ -233,22 +254,28 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     let view = new.view;
     let actor: Actor = tx.actor().clone();
     tx.note_audit();
-    let (subjects, seats): (Vec<Uuid>, Vec<i16>) = new.seats.iter().copied().unzip();
+    tx.note_news();
+    let Columns { subjects, seats, froms, tos } = Columns::of(new.claims);
     sqlx::query_as(
         "with visit as (
            insert into appointments (id, patient_id, doctor_id, location_id, kind, during, reason, address,
-                                     overbook_reason, booked_by)
-           values ($1, $2, $3, $4, $5, tstzrange($6, $7), $8, $9, $10, $11)
+                                     overbook_reason, booked_by, resource_ids)
+           values ($1, $2, $3, $4, $5, tstzrange($6, $7), $8, $9, $10, $11, $21)
            returning number, created_at),
          claimed as (
            insert into claims (appointment_id, subject_id, seat, during)
-           select $1, subject_id, seat, tstzrange($6, $7) from unnest($12::uuid[], $13::smallint[]) as c (subject_id, seat)
+           select $1, subject_id, seat, tstzrange(starts_at, ends_at)
+           from unnest($12::uuid[], $13::smallint[], $19::timestamptz[], $20::timestamptz[])
+             as c (subject_id, seat, starts_at, ends_at)
            on conflict do nothing returning 1),
          noted as (
            insert into audit_log (request_id, account_id, role, session_id, address, action, entity, entity_id,
                                   about_id, details)
            values ($14, $11, $15, $16, $17::inet, 'appointment.booked', 'appointment', $1, $2,
                    jsonb_build_object('doctor_id', $3::uuid, 'starts_at', $6::timestamptz, 'overbook_reason', $10::text))),
+         shown as (
+           insert into live_events (kind, appointment_id, doctor_id, patient_id, location_id, subjects, details)
+           values ('appointment.booked', $1, $3, $2, $4, $12::uuid[], '{\"status\": \"booked\"}')),
          told as (
            insert into outbox (id, purpose, dedupe_key, subject_id, patient_id, due_at, expires_at)
            select $18, 'appointment.booked', 'appointment.booked:' || $1::text, $1, $2, now(), $6
@@ -273,6 +300,9 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     .bind(actor.session)
     .bind(actor.address.map(|address| address.to_string()))
     .bind(new.message)
+    .bind(froms)
+    .bind(tos)
+    .bind(&view.resource_ids)
     .fetch_one(&mut **tx)
     .await
 }
@@ -280,13 +310,15 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
 /// Rewrites what is said of a visit that stays where it is.
 pub async fn describe(tx: &mut Tx, view: &AppointmentView) -> sqlx::Result<(DateTime<Utc>, i64)> {
     sqlx::query_as(
-        "update appointments set kind = $2, reason = $3, address = $4, version = version + 1, updated_at = now()
+        "update appointments set kind = $2, reason = $3, address = $4, resource_ids = $5, version = version + 1,
+                                 updated_at = now()
          where id = $1 returning updated_at, version",
     )
     .bind(view.id)
     .bind(view.kind.as_str())
     .bind(&view.reason)
     .bind(&view.address)
+    .bind(&view.resource_ids)
     .fetch_one(&mut **tx)
     .await
 }
@@ -299,8 +331,8 @@ pub async fn relocate(
 ) -> sqlx::Result<(DateTime<Utc>, i64)> {
     sqlx::query_as(
         "update appointments set doctor_id = $2, location_id = $3, kind = $4, during = tstzrange($5, $6), reason = $7,
-                                 address = $8, overbook_reason = $9, status = $10, version = version + 1,
-                                 updated_at = now()
+                                 address = $8, overbook_reason = $9, status = $10, resource_ids = $11,
+                                 version = version + 1, updated_at = now()
          where id = $1 returning updated_at, version",
     )
     .bind(view.id)
@@ -313,31 +345,68 @@ pub async fn relocate(
     .bind(&view.address)
     .bind(overbook_reason)
     .bind(view.status.as_str())
+    .bind(&view.resource_ids)
     .fetch_one(&mut **tx)
     .await
 }
 
-/// Claims again for a visit; how many of the seats could be had.
-pub async fn claim(
-    tx: &mut Tx,
-    id: AppointmentId,
-    during: Span,
-    seats: &[(Uuid, i16)],
-) -> sqlx::Result<u64> {
-    let (subjects, seats): (Vec<Uuid>, Vec<i16>) = seats.iter().copied().unzip();
+/// Whose claims they are: a visit's, or a hold's until an instant.
+#[derive(Clone, Copy, Debug)]
+pub enum Claimer {
+    Visit(AppointmentId),
+    Hold(HoldId, DateTime<Utc>),
+}
+
+/// Claims for a visit or a hold; how many of the seats could be had.
+pub async fn claim(tx: &mut Tx, by: Claimer, claims: &[Claim]) -> sqlx::Result<u64> {
+    let Columns { subjects, seats, froms, tos } = Columns::of(claims);
+    let (visit, hold, until) = match by {
+        Claimer::Visit(id) => (Some(id), None, None),
+        Claimer::Hold(id, until) => (None, Some(id), Some(until)),
+    };
     let claimed = sqlx::query(
-        "insert into claims (appointment_id, subject_id, seat, during)
-         select $1, subject_id, seat, tstzrange($2, $3) from unnest($4::uuid[], $5::smallint[]) as c (subject_id, seat)
+        "insert into claims (appointment_id, hold_id, hold_until, subject_id, seat, during)
+         select $1, $2, $3, subject_id, seat, tstzrange(starts_at, ends_at)
+         from unnest($4::uuid[], $5::smallint[], $6::timestamptz[], $7::timestamptz[])
+           as c (subject_id, seat, starts_at, ends_at)
          on conflict do nothing",
     )
-    .bind(id)
-    .bind(during.from)
-    .bind(during.to)
+    .bind(visit)
+    .bind(hold)
+    .bind(until)
     .bind(subjects)
     .bind(seats)
+    .bind(froms)
+    .bind(tos)
     .execute(&mut **tx)
     .await?;
     Ok(claimed.rows_affected())
+}
+
+/// Gives a hold's time back; false when there is none.
+pub async fn release_hold(tx: &mut Tx, id: HoldId) -> sqlx::Result<bool> {
+    let released =
+        sqlx::query("delete from claims where hold_id = $1").bind(id).execute(&mut **tx).await?;
+    Ok(released.rows_affected() > 0)
+}
+
+/// Deletes what has lapsed of the holds on these subjects, which are locked: the constraint would count them yet.
+pub async fn forget_lapsed(tx: &mut Tx, subjects: &[Uuid], now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query("delete from claims where subject_id = any ($1) and hold_until <= $2")
+        .bind(subjects)
+        .bind(now)
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
+/// Where video visits take place, and how many minutes before one its door opens. None: they have no link.
+pub async fn video_rules(conn: &mut Conn) -> sqlx::Result<Option<(String, i32)>> {
+    sqlx::query_as(
+        "select video_base_url, video_opens_minutes from scheduling_rules where video_base_url is not null",
+    )
+    .fetch_optional(conn)
+    .await
 }
 
 /// Gives a visit's time back.
@@ -374,7 +443,7 @@ pub async fn overbooked_claims(
     sqlx::query_as(
         "select c.appointment_id, lower(c.during), upper(c.during)
          from claims c join doctors d on d.id = c.subject_id
-         where c.subject_id = $1 and c.seat >= d.capacity and c.during && tstzrange($2, $3)
+         where c.subject_id = $1 and c.seat >= d.capacity and c.during && tstzrange($2, $3) and c.appointment_id is not null
          order by c.seat, c.appointment_id for update of c",
     )
     .bind(doctor)

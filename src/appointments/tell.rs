@@ -1,10 +1,13 @@
-//! What the patient hears of a change: a message in the change's own transaction.
+//! Who hears of a change, in the change's own transaction: the patient by a message, and those who watch the book.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
+use uuid::Uuid;
 
 use super::model::{AppointmentView, Event};
 use crate::db::Tx;
 use crate::ids::MessageId;
+use crate::live;
 use crate::outbox::{self, NewMessage};
 
 /// Puts the message of a change that has been made. Of what is over by now nobody needs to hear.
@@ -33,4 +36,24 @@ pub(super) async fn tell(
         tx.note_message(MessageId(id));
     }
     Ok(())
+}
+
+/// Shows a change to those who watch: before claims are given back, so that whoever had one hears of it. `also` are those whom
+/// the visit claims next.
+pub(super) async fn show(
+    tx: &mut Tx,
+    kind: &'static str,
+    visit: &AppointmentView,
+    also: &[Uuid],
+) -> sqlx::Result<()> {
+    let event = live::Event {
+        kind,
+        appointment_id: Some(visit.id),
+        doctor_id: Some(visit.doctor_id),
+        patient_id: Some(visit.patient_id),
+        location_id: Some(visit.location_id),
+        also,
+        details: json!({ "status": visit.status }),
+    };
+    live::note(tx, event).await
 }

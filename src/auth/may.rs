@@ -11,6 +11,7 @@ use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::role::{EVERYBODY, Role};
+use super::token::Verified;
 use super::{Sessions, token};
 use crate::audit::{Actor, Seen, Trail};
 use crate::error::Problem;
@@ -172,7 +173,8 @@ pub fn bearer(request: &Request) -> Result<&str, Problem> {
 /// Who calls. A token that is none counts against its address: guessing is as expensive as asking without one.
 async fn counted_principal(request: &Request, unlimited: bool) -> Result<Principal, Problem> {
     let context = Context::of(request);
-    let who = match principal(request).await {
+    let verified = verified(request);
+    let who = match async { principal(context, verified?).await }.await {
         Err(problem) if problem.status == StatusCode::UNAUTHORIZED => {
             if request.headers().contains_key(header::AUTHORIZATION) {
                 context.limits.stranger(context.address).await?;
@@ -187,12 +189,13 @@ async fn counted_principal(request: &Request, unlimited: bool) -> Result<Princip
     Ok(who)
 }
 
-async fn principal(request: &Request) -> Result<Principal, Problem> {
-    let context = Context::of(request);
-    let token = bearer(request)?;
-    let claims = token::verify(&context.realm, token).ok_or_else(|| {
-        Problem::unauthenticated("this access token is not good here, or no longer")
-    })?;
+/// What the bearer token of a request says.
+fn verified(request: &Request) -> Result<Verified, Problem> {
+    token::verify(&Context::of(request).realm, bearer(request)?)
+        .ok_or_else(|| Problem::unauthenticated("this access token is not good here, or no longer"))
+}
+
+async fn principal(context: &Context, claims: Verified) -> Result<Principal, Problem> {
     let sessions: &Arc<Sessions> = &context.sessions;
     let live = sessions
         .alive(&context.realm, claims.session)
@@ -218,6 +221,30 @@ fn second_factor_required() -> Problem {
         "second-factor-required",
         "your role needs a second factor here: set one up with POST /auth/totp",
     )
+}
+
+impl<P: Permission> May<P> {
+    /// As with a token, for one who proved in another way which session is his.
+    ///
+    /// # Errors
+    /// `401`, `403`, `429`: as with a token.
+    pub async fn of(request: &Request, verified: Verified) -> Result<Self, Problem> {
+        let context = Context::of(request);
+        let who = principal(context, verified).await?;
+        context.limits.call(context.realm.id, who.account).await?;
+        Self::granted(request, who)
+    }
+
+    fn granted(request: &Request, who: Principal) -> Result<Self, Problem> {
+        if !P::ROLES.contains(&who.role) {
+            return Err(Problem::forbidden());
+        }
+        if who.must_enrol && ![OwnSession::NAME, OwnPassword::NAME].contains(&P::NAME) {
+            return Err(second_factor_required());
+        }
+        Context::of(request).refuse_unknown_query(request)?;
+        Ok(Self { who, permission: PhantomData })
+    }
 }
 
 impl<'a, P: Permission> ApiExtractor<'a> for May<P> {
@@ -252,13 +279,6 @@ impl<'a, P: Permission> ApiExtractor<'a> for May<P> {
     ) -> Result<Self> {
         // Provisioning has no limit for the platform itself.
         let who = counted_principal(request, P::NAME == ManageClinics::NAME).await?;
-        if !P::ROLES.contains(&who.role) {
-            return Err(Problem::forbidden().into());
-        }
-        if who.must_enrol && ![OwnSession::NAME, OwnPassword::NAME].contains(&P::NAME) {
-            return Err(second_factor_required().into());
-        }
-        Context::of(request).refuse_unknown_query(request)?;
-        Ok(Self { who, permission: PhantomData })
+        Ok(Self::granted(request, who)?)
     }
 }

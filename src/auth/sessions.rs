@@ -66,6 +66,15 @@ impl Sessions {
     }
 }
 
+/// Of these sessions of a clinic those that are alive just now, as the database says.
+pub async fn live_among(
+    realm: &Realm,
+    ids: &[SessionId],
+) -> Result<Vec<(SessionId, LiveRow)>, Problem> {
+    let mut conn = realm.read().await?;
+    Ok(store::live_among(&mut conn, ids).await?)
+}
+
 /// Ends every session of an account, in the caller's transaction; after its commit, [`Sessions::changed`] makes it known.
 pub async fn end_all(tx: &mut Tx, account: AccountId, reason: &str) -> sqlx::Result<u64> {
     store::end_sessions(tx, account, reason).await

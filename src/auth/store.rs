@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sqlx::{FromRow, Row};
 
 use super::role::Role;
 use crate::db::Tx;
@@ -166,6 +167,26 @@ pub async fn live_session(
            and u.status = 'active' and u.deleted_at is null"
     };
     sqlx::query_as(sql).bind(id).fetch_optional(conn).await
+}
+
+/// Of these sessions of a clinic those that are alive, as their accounts stand now. For streams: nobody is noted as seen.
+pub async fn live_among(
+    conn: &mut Conn,
+    ids: &[SessionId],
+) -> sqlx::Result<Vec<(SessionId, LiveRow)>> {
+    let rows = sqlx::query(
+        "select s.id as session, u.id as account, u.role, u.full_name, p.id as patient,
+                u.role = any(t.second_factor_roles) and f.user_id is null as must_enrol
+         from sessions s join users u on u.id = s.user_id cross join sign_in_settings t
+         left join second_factors f on f.user_id = u.id and f.confirmed_at is not null
+         left join patients p on p.user_id = u.id and p.deleted_at is null
+         where s.id = any($1) and s.ended_at is null and s.expires_at > now()
+           and u.status = 'active' and u.deleted_at is null",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get("session")?, LiveRow::from_row(row)?))).collect()
 }
 
 /// Moves a session's refresh token on, if the presented generation is the current one.

@@ -1,5 +1,5 @@
-//! When a doctor sits where: weekly hours in civil time, less breaks, less time off. Computed, never stored; offering a slot
-//! and checking a booking ask the same functions, so that none is offered that cannot be booked.
+//! When a doctor sits where: weekly hours and extra days in civil time, less breaks, less holidays, less time off. Computed,
+//! never stored; offering a slot and checking a booking ask the same functions, so that none is offered that cannot be booked.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -33,6 +33,27 @@ pub struct Hours {
     pub valid_to: Option<NaiveDate>,
 }
 
+/// A day on which a doctor sits although the weekly hours do not say so.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ExtraDay {
+    pub location_id: LocationId,
+    #[serde(rename = "time_zone", deserialize_with = "by_name")]
+    pub zone: Tz,
+    pub day: NaiveDate,
+    pub starts_at: Minute,
+    pub ends_at: Minute,
+    pub breaks: Vec<Break>,
+}
+
+/// Civil days on which nobody sits: at one location, or at every one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ClosedDays {
+    pub location_id: Option<LocationId>,
+    pub first_day: NaiveDate,
+    /// Inclusive.
+    pub last_day: NaiveDate,
+}
+
 /// A span of time, end exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Span {
@@ -58,7 +79,26 @@ impl Span {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Open {
     pub location_id: LocationId,
+    /// The location's.
+    pub zone: Tz,
     pub span: Span,
+}
+
+/// All that says when a doctor sits.
+#[derive(Clone, Debug, Default)]
+pub struct Sittings {
+    pub hours: Vec<Hours>,
+    pub extra: Vec<ExtraDay>,
+    pub closed: Vec<ClosedDays>,
+    pub time_off: Vec<Span>,
+}
+
+/// What of [`Sittings`] is left out of account, to tell why a doctor does not sit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum But {
+    Nothing,
+    TimeOff,
+    TimeOffAndHolidays,
 }
 
 impl Hours {
@@ -67,22 +107,22 @@ impl Hours {
             && self.valid_from.is_none_or(|from| from <= date)
             && self.valid_to.is_none_or(|to| date < to)
     }
+}
 
-    /// The stretches of one civil day, breaks cut out.
-    fn open_on(&self, date: NaiveDate) -> Vec<Open> {
-        if !self.applies_on(date) {
-            return Vec::new();
-        }
-        let zone = self.zone;
-        let mut spans =
-            vec![Span::new(self.starts_at.begins(zone, date), self.ends_at.ends(zone, date))];
-        for pause in &self.breaks {
-            let pause =
-                Span::new(pause.starts_at.begins(zone, date), pause.ends_at.ends(zone, date));
-            spans = cut(spans, pause);
-        }
-        spans.into_iter().map(|span| Open { location_id: self.location_id, span }).collect()
+/// The stretches of one line on a civil day, breaks cut out.
+fn stretches(
+    location_id: LocationId,
+    zone: Tz,
+    date: NaiveDate,
+    (starts_at, ends_at): (Minute, Minute),
+    breaks: &[Break],
+) -> Vec<Open> {
+    let mut spans = vec![Span::new(starts_at.begins(zone, date), ends_at.ends(zone, date))];
+    for pause in breaks {
+        let pause = Span::new(pause.starts_at.begins(zone, date), pause.ends_at.ends(zone, date));
+        spans = cut(spans, pause);
     }
+    spans.into_iter().map(|span| Open { location_id, zone, span }).collect()
 }
 
 /// Takes a span out of others.
@@ -101,29 +141,52 @@ fn cut(spans: Vec<Span>, out: Span) -> Vec<Span> {
         .collect()
 }
 
-/// Every stretch in which a doctor may be booked and that touches `within`: hours less breaks less time off, in order.
-pub fn open_stretches(hours: &[Hours], time_off: &[Span], within: Span) -> Vec<Open> {
-    let mut all = Vec::new();
-    for line in hours {
-        let zone = line.zone;
-        let mut date = time::date_in(zone, within.from);
-        let last = time::date_in(zone, within.to);
-        while date <= last {
-            all.extend(line.open_on(date));
-            let Some(next) = date.checked_add_days(Days::new(1)) else { break };
-            date = next;
+impl Sittings {
+    /// Every stretch in which a doctor may be booked and that touches `within`, in order.
+    pub fn open(&self, within: Span, but: But) -> Vec<Open> {
+        let mut open = Vec::new();
+        let mut sits = |location, zone, date, hours, breaks: &[Break]| {
+            if but == But::TimeOffAndHolidays || !self.is_closed(location, date) {
+                open.extend(stretches(location, zone, date, hours, breaks));
+            }
+        };
+        for line in &self.hours {
+            let mut date = time::date_in(line.zone, within.from);
+            let last = time::date_in(line.zone, within.to);
+            while date <= last {
+                if line.applies_on(date) {
+                    let hours = (line.starts_at, line.ends_at);
+                    sits(line.location_id, line.zone, date, hours, &line.breaks);
+                }
+                let Some(next) = date.checked_add_days(Days::new(1)) else { break };
+                date = next;
+            }
         }
+        for extra in &self.extra {
+            let hours = (extra.starts_at, extra.ends_at);
+            sits(extra.location_id, extra.zone, extra.day, hours, &extra.breaks);
+        }
+        if but == But::Nothing {
+            open = open.into_iter().flat_map(|open| self.present(open)).collect();
+        }
+        open.retain(|open| open.span.overlaps(&within));
+        open.sort_by_key(|open| open.span);
+        open
     }
-    let mut open: Vec<Open> = all
-        .into_iter()
-        .flat_map(|open| {
-            let spans = time_off.iter().fold(vec![open.span], |spans, off| cut(spans, *off));
-            spans.into_iter().map(move |span| Open { span, ..open })
+
+    fn is_closed(&self, location: LocationId, date: NaiveDate) -> bool {
+        self.closed.iter().any(|closed| {
+            closed.location_id.is_none_or(|there| there == location)
+                && closed.first_day <= date
+                && date <= closed.last_day
         })
-        .filter(|open| open.span.overlaps(&within))
-        .collect();
-    open.sort_by_key(|open| open.span);
-    open
+    }
+
+    /// What time off leaves of a stretch.
+    fn present(&self, open: Open) -> impl Iterator<Item = Open> + use<> {
+        let left = self.time_off.iter().fold(vec![open.span], |spans, off| cut(spans, *off));
+        left.into_iter().map(move |span| Open { span, ..open })
+    }
 }
 
 /// The visits of a `length` that are offered within a stretch of hours: one every `slot` from the start of the day's line, as
@@ -164,6 +227,10 @@ mod tests {
         }
     }
 
+    fn weekly(line: Hours) -> Sittings {
+        Sittings { hours: vec![line], ..Sittings::default() }
+    }
+
     fn day(date: &str) -> Span {
         let from = format!("{date}T00:00:00Z").parse().unwrap();
         Span::new(from, from + TimeDelta::days(1))
@@ -177,7 +244,8 @@ mod tests {
             "2026-11-24T00:00:00Z".parse().unwrap(),
         );
 
-        let open = open_stretches(&hours, &[off], day("2026-11-23"));
+        let open = Sittings { hours: hours.into(), time_off: vec![off], ..Sittings::default() }
+            .open(day("2026-11-23"), But::Nothing);
 
         let shown: Vec<_> =
             open.iter().map(|o| (time::show(o.span.from), time::show(o.span.to))).collect();
@@ -195,7 +263,7 @@ mod tests {
         let mut night = hours("Europe/Berlin", 7, (1, 0), (4, 0)); // 2026-03-29: 02:00 becomes 03:00
         night.breaks.clear();
 
-        let open = open_stretches(&[night], &[], day("2026-03-29"));
+        let open = weekly(night).open(day("2026-03-29"), But::Nothing);
         let slots: Vec<_> =
             starts_within(&open[0], TimeDelta::minutes(30), TimeDelta::minutes(30)).collect();
 
@@ -210,7 +278,7 @@ mod tests {
             ends_at: Minute::parse("23:30").unwrap(),
         }];
 
-        let open = open_stretches(&[evening], &[], day("2026-11-23"));
+        let open = weekly(evening).open(day("2026-11-23"), But::Nothing);
         let slots: Vec<_> = open
             .iter()
             .flat_map(|open| starts_within(open, TimeDelta::minutes(15), TimeDelta::minutes(15)))
@@ -227,7 +295,42 @@ mod tests {
         let mut line = hours("UTC", 1, (9, 0), (12, 0));
         line.valid_to = NaiveDate::from_ymd_opt(2026, 11, 23);
 
-        assert!(open_stretches(std::slice::from_ref(&line), &[], day("2026-11-23")).is_empty());
-        assert_eq!(open_stretches(&[line], &[], day("2026-11-16")).len(), 2);
+        assert!(weekly(line.clone()).open(day("2026-11-23"), But::Nothing).is_empty());
+        assert_eq!(weekly(line).open(day("2026-11-16"), But::Nothing).len(), 2);
+    }
+
+    #[test]
+    fn a_holiday_closes_its_own_location_and_an_extra_day_opens_one() {
+        let line = hours("Asia/Kolkata", 1, (9, 0), (12, 0));
+        let elsewhere = LocationId::new();
+        let monday = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
+        let closed = |location_id| ClosedDays { location_id, first_day: monday, last_day: monday };
+        let extra = ExtraDay {
+            location_id: elsewhere,
+            zone: line.zone,
+            day: monday,
+            starts_at: Minute::parse("15:00").unwrap(),
+            ends_at: Minute::parse("18:00").unwrap(),
+            breaks: vec![],
+        };
+        let sits_at = |closed, but| {
+            let sittings = Sittings {
+                hours: vec![line.clone()],
+                extra: vec![extra.clone()],
+                closed,
+                time_off: vec![],
+            };
+            let mut at: Vec<_> =
+                sittings.open(day("2026-11-23"), but).iter().map(|o| o.location_id).collect();
+            at.dedup();
+            at
+        };
+        let here = line.location_id;
+
+        assert_eq!(sits_at(vec![], But::Nothing), [here, elsewhere]);
+        assert_eq!(sits_at(vec![closed(Some(here))], But::Nothing), [elsewhere]);
+        assert_eq!(sits_at(vec![closed(Some(elsewhere))], But::Nothing), [here]);
+        assert_eq!(sits_at(vec![closed(None)], But::Nothing), []);
+        assert_eq!(sits_at(vec![closed(None)], But::TimeOffAndHolidays), [here, elsewhere]);
     }
 }

@@ -178,6 +178,11 @@ fn add_headers(operation: &mut Value, method: &str, path: &str) {
             false,
             "The same key and body within 24 hours gives the first answer again.",
         ),
+        "get" if path == "/live" => header(
+            "Last-Event-ID",
+            false,
+            "The id of the last event that was heard: what came since is told first.",
+        ),
         _ => {}
     }
 }

@@ -25,6 +25,7 @@ pub struct Recipient {
     pub phone: Option<String>,
     pub email: Option<String>,
     pub language: Option<String>,
+    /// By which it is night for them.
     pub time_zone: Tz,
 }
 
@@ -121,6 +122,7 @@ struct VisitRow {
     location_address: String,
     location_phone: Option<String>,
     time_zone: String,
+    own_time_zone: Option<String>,
 }
 
 async fn of_visit(
@@ -133,9 +135,10 @@ async fn of_visit(
         "select a.number, a.status, lower(a.during) as starts_at,
                 p.id as patient_id, p.full_name as patient_name, p.email, p.phone, p.language,
                 u.full_name as doctor_name, l.name as location_name, l.address as location_address,
-                l.phone as location_phone, l.time_zone
+                l.phone as location_phone, l.time_zone, w.time_zone as own_time_zone
          from appointments a join patients p on p.id = a.patient_id and p.deleted_at is null
          join users u on u.id = a.doctor_id join locations l on l.id = a.location_id
+         left join preferences w on w.user_id = p.user_id
          where a.id = $1",
     )
     .bind(row.subject_id)
@@ -153,6 +156,7 @@ async fn of_visit(
         return Ok(Composed::Needless("the visit has changed since"));
     }
     let zone = time::zone(&visit.time_zone).unwrap_or(clinic.zone);
+    let own_zone = visit.own_time_zone.as_deref().and_then(time::zone);
     Ok(Composed::Facts(Box::new(Facts {
         kind,
         recipient: Recipient {
@@ -162,7 +166,7 @@ async fn of_visit(
             phone: visit.phone,
             email: visit.email,
             language: visit.language,
-            time_zone: zone,
+            time_zone: own_zone.unwrap_or(zone),
         },
         values: Values::Visit(Visit {
             number: visit.number,

@@ -38,6 +38,8 @@ pub struct OutboxRow {
     pub consents: Vec<String>,
     /// Channels that are known not to reach the addresses of its patient or user.
     pub unreachable: Vec<String>,
+    /// The channels that its patient wants first.
+    pub channel_order: Vec<String>,
     /// How many attempts were started before.
     pub attempts: i32,
     /// How long it has waited beyond its time (or beyond the lease of a sender that died).
@@ -144,7 +146,9 @@ macro_rules! standing {
          array(select u.channel from unreachable_addresses u where u.until > now() and (
                  exists (select from patients p where p.id = o.patient_id and u.address = case u.channel when 'email' then lower(p.email) else p.phone end)
                  or exists (select from users s where s.id = o.user_id and u.address = case u.channel when 'email' then lower(s.email) else s.phone end))
-              ) as unreachable"
+              ) as unreachable,
+         coalesce((select w.channel_order from preferences w join patients p on p.user_id = w.user_id
+                   where p.id = o.patient_id), '{}') as channel_order"
     };
 }
 

@@ -1,8 +1,9 @@
 //! `/users/me/preferences`: in which language, by which ways and about what somebody wants to hear from the clinic. Whoever sends
-//! messages reads the table; nobody who said nothing has a row.
+//! messages reads order and zone from the table; what a patient wants to hear about is a consent, here as at the desk.
 
 use poem_openapi::{Enum, Object, OpenApi};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::store as accounts;
 use crate::audit::{self, Act, Seen};
@@ -15,7 +16,8 @@ use crate::http::etag::{ETag, IfMatch};
 use crate::http::fields::{self, Fields, Readable};
 use crate::http::input::Input;
 use crate::http::payload::Stored;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, PatientId};
+use crate::messaging::consents::{self, ConsentKind, Said};
 use crate::tenancy::pools::Conn;
 
 /// How somebody wants to be reached.
@@ -99,6 +101,17 @@ impl Readable for PreferencesRequest {
     }
 }
 
+impl PreferencesRequest {
+    fn wants(&self) -> [(ConsentKind, bool); 3] {
+        let said = self.channels.as_ref();
+        [
+            (ConsentKind::Service, said.and_then(|said| said.service).unwrap_or(true)),
+            (ConsentKind::Reminders, said.and_then(|said| said.reminders).unwrap_or(true)),
+            (ConsentKind::Marketing, said.and_then(|said| said.marketing).unwrap_or(false)),
+        ]
+    }
+}
+
 #[OpenApi]
 impl PreferencesApi {
     /// How I want to be reached
@@ -117,7 +130,8 @@ impl PreferencesApi {
 
     /// Say how I want to be reached
     ///
-    /// What is left out takes its default. The tag is the account's; a patient's language is the record's too.
+    /// What is left out takes its default. The tag is the account's; a patient's language is the record's too, and what a patient
+    /// wants or does not is noted as consents. A word about one channel alone (`STOP` by WhatsApp, a letter's link) stays beside it.
     #[oai(path = "/users/me/preferences", method = "put", operation_id = "replaceOwnPreferences")]
     async fn replace(
         &self,
@@ -131,9 +145,16 @@ impl PreferencesApi {
         body.accept()?;
         if_match.require(ETag(before.version))?;
         let new = body.read()?;
+        let stood = preferences(&mut tx, who.account).await?.ok_or_else(Problem::not_found)?;
         put_preferences(&mut tx, who.account, &new).await?;
+        let changed = new.wants().into_iter().filter(|(kind, wants)| stood.wants(*kind) != *wants);
+        let changed: Vec<(ConsentKind, bool)> = changed.collect();
+        if let Some(patient) = who.patient {
+            note_consents(&mut tx, patient, &changed).await?;
+        }
         set_language(&mut tx, who.account, new.language.as_deref()).await?;
-        let act = Act::new("account.preferences_changed", "account", who.account);
+        let act = Act::new("account.preferences_changed", "account", who.account)
+            .details(json!({ "wants": changed }));
         let act = match who.patient {
             Some(patient) => act.about(patient),
             None => act,
@@ -156,6 +177,16 @@ struct PreferencesRow {
     version: i64,
 }
 
+impl PreferencesRow {
+    fn wants(&self, kind: ConsentKind) -> bool {
+        match kind {
+            ConsentKind::Service => self.wants_service,
+            ConsentKind::Reminders => self.wants_reminders,
+            ConsentKind::Marketing => self.wants_marketing,
+        }
+    }
+}
+
 impl From<PreferencesRow> for Stored<PreferencesView> {
     fn from(row: PreferencesRow) -> Self {
         let channels = ContactPreferences {
@@ -169,14 +200,20 @@ impl From<PreferencesRow> for Stored<PreferencesView> {
     }
 }
 
-/// An account's preferences; the defaults, where nothing was said.
+/// An account's preferences; the defaults, where nothing was said. Of a patient, what was said last counts, here or at the desk.
 async fn preferences(conn: &mut Conn, id: AccountId) -> sqlx::Result<Option<PreferencesRow>> {
     sqlx::query_as(
         "select u.language, p.time_zone, coalesce(p.channel_order, '{}') as channel_order,
-                coalesce(p.wants_service, true) as wants_service,
-                coalesce(p.wants_reminders, true) as wants_reminders,
-                coalesce(p.wants_marketing, false) as wants_marketing, u.version
+                coalesce(said.service, p.wants_service, true) as wants_service,
+                coalesce(said.reminders, p.wants_reminders, true) as wants_reminders,
+                coalesce(said.marketing, p.wants_marketing, false) as wants_marketing, u.version
          from users u left join preferences p on p.user_id = u.id
+         left join lateral (
+           select (array_agg(c.granted order by c.at desc, c.id desc) filter (where c.kind = 'service'))[1] as service,
+                  (array_agg(c.granted order by c.at desc, c.id desc) filter (where c.kind = 'reminders'))[1] as reminders,
+                  (array_agg(c.granted order by c.at desc, c.id desc) filter (where c.kind = 'marketing'))[1] as marketing
+           from patients t join consents c on c.patient_id = t.id
+           where t.user_id = u.id and c.channel is null) as said on true
          where u.id = $1 and u.deleted_at is null",
     )
     .bind(id)
@@ -185,6 +222,7 @@ async fn preferences(conn: &mut Conn, id: AccountId) -> sqlx::Result<Option<Pref
 }
 
 async fn put_preferences(tx: &mut Tx, id: AccountId, new: &PreferencesRequest) -> sqlx::Result<()> {
+    let [service, reminders, marketing] = new.wants().map(|(_, wants)| wants);
     let channels = new.channels.as_ref();
     let order = channels.and_then(|channels| channels.order.as_deref()).unwrap_or_default();
     let order: Vec<&str> = order.iter().map(|channel| channel.as_str()).collect();
@@ -199,12 +237,26 @@ async fn put_preferences(tx: &mut Tx, id: AccountId, new: &PreferencesRequest) -
     .bind(id)
     .bind(&new.time_zone)
     .bind(order)
-    .bind(channels.and_then(|channels| channels.service).unwrap_or(true))
-    .bind(channels.and_then(|channels| channels.reminders).unwrap_or(true))
-    .bind(channels.and_then(|channels| channels.marketing).unwrap_or(false))
+    .bind(service)
+    .bind(reminders)
+    .bind(marketing)
     .execute(&mut **tx)
     .await
     .map(drop)
+}
+
+/// The words of the page are the text that was agreed to: they are the product's, and have its version.
+async fn note_consents(
+    tx: &mut Tx,
+    patient: PatientId,
+    changed: &[(ConsentKind, bool)],
+) -> sqlx::Result<()> {
+    for &(kind, granted) in changed {
+        let text_version = env!("CARGO_PKG_VERSION");
+        let said = Said { kind, channel: None, granted, text_version, source: "preferences" };
+        consents::note(tx, patient, said).await?;
+    }
+    Ok(())
 }
 
 /// Of the account, and of the patient whose it is: the desk reads it there.

@@ -59,7 +59,7 @@ impl Central {
         let sealer = Sealer::new(pool.clone());
         let chain = Chain::new(Uuid::nil(), &keys, pool.clone(), sealer.clone());
         let url = settings.public_url(&host);
-        let realm = Arc::new(Realm { id: Uuid::nil(), keys, clock, url, chain, pool });
+        let realm = Arc::new(Realm { id: Uuid::nil(), keys, clock, url, chain, bell: None, pool });
         Ok(Self { master, realm, home: direct, home_server, sealer, door: Door::default() })
     }
 

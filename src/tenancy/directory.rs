@@ -8,6 +8,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::central::Central;
 use super::freshness::{Freshness, Stamp};
+use super::notices::Notices;
 use super::pools::{Pool, PoolSettings};
 use super::reach::Reach;
 use super::registry::ClinicRow;
@@ -123,6 +124,7 @@ pub struct Directory {
     settings: Arc<Settings>,
     clock: Clock,
     freshness: Arc<Freshness>,
+    notices: Notices,
     entries: Cache<String, Entry>,
     /// Names that lead nowhere: many, cheap, and short-lived, so that guessing cannot push real clinics out.
     misses: Cache<String, Stamp>,
@@ -139,7 +141,7 @@ impl Directory {
         central: Arc<Central>,
         settings: Arc<Settings>,
         clock: Clock,
-        freshness: Arc<Freshness>,
+        notices: Notices,
         hinter: Hinter,
         fast_path: FastPath,
         idle: Idle,
@@ -148,7 +150,8 @@ impl Directory {
             central,
             settings,
             clock,
-            freshness,
+            freshness: notices.freshness().clone(),
+            notices,
             entries: Cache::builder().max_capacity(20_000).time_to_idle(idle.clinic).build(),
             misses: Cache::builder()
                 .max_capacity(10_000)
@@ -348,6 +351,7 @@ impl Directory {
         Ok(Realm {
             id: row.id.0,
             chain,
+            bell: Some(self.notices.bell(row.id.0)),
             keys,
             clock: self.clock.clone(),
             url: self.settings.public_url(&host),

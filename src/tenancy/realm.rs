@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use uuid::Uuid;
 
+use super::notices::Bell;
 use super::pools::{AcquireError, Conn, Pool};
 use crate::audit::{Actor, Chain};
 use crate::crypto::ClinicKeys;
@@ -26,6 +27,8 @@ pub struct Realm {
     pub url: String,
     /// Its audit log's.
     pub chain: Arc<Chain>,
+    /// Rung when there is news for those who watch; the platform has none.
+    pub bell: Option<Bell>,
     pub(super) pool: Pool,
 }
 
@@ -44,7 +47,8 @@ impl Realm {
         self.open(actor, Opening::default()).await
     }
 
-    pub(crate) async fn open(&self, actor: Actor, opening: Opening<'_>) -> Result<Tx, Problem> {
+    async fn open(&self, actor: Actor, opening: Opening<'_>) -> Result<Tx, Problem> {
+        let opening = Opening { bell: self.bell.as_ref(), ..opening };
         let conn = self.read().await?;
         let chain = self.chain.clone();
         Ok(Tx::begin(conn, actor, chain, opening, self.clock.now()).await?)
@@ -99,12 +103,13 @@ pub struct Clinic {
 impl Clinic {
     /// A transaction that takes `lock`ed subjects for itself (sorted, before anything is read) and sends no message.
     pub async fn begin_locking(&self, actor: Actor, lock: &[Uuid]) -> Result<Tx, Problem> {
-        self.realm.open(actor, Opening { lock, telling: None }).await
+        self.realm.open(actor, Opening { lock, ..Opening::default() }).await
     }
 
     /// A transaction that may put messages, and takes `lock`ed subjects for itself as [`Clinic::begin_locking`] does.
     pub async fn begin_telling(&self, actor: Actor, lock: &[Uuid]) -> Result<Tx, Problem> {
-        self.realm.open(actor, Opening { lock, telling: Some(&self.telling) }).await
+        let opening = Opening { lock, telling: Some(&self.telling), ..Opening::default() };
+        self.realm.open(actor, opening).await
     }
 
     /// Whether its mail reaches anybody: a link that cannot be sent is shown instead.

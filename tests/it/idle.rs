@@ -18,7 +18,7 @@ fn directory(platform: &TestPlatform, idle: Idle) -> Directory {
         core.central.clone(),
         core.settings.clone(),
         core.clock.clone(),
-        core.freshness.clone(),
+        core.notices.clone(),
         Hinter::start(core.central.home.clone()),
         FastPath::default(),
         idle,

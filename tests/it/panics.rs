@@ -78,7 +78,7 @@ impl House {
             core.central.clone(),
             core.settings.clone(),
             core.clock.clone(),
-            core.freshness.clone(),
+            core.notices.clone(),
             Hinter::start(core.central.home.clone()),
             FastPath::default(),
             Idle::default(),

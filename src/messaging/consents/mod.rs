@@ -1,3 +1,8 @@
-//! Who agreed to which messages, or took it back. Rows are only added: the newest on a kind and channel counts.
+//! Who agreed to what messages, or took it back. Nothing is overwritten: the newest word on a kind and channel counts.
 
 pub mod api;
+mod model;
+mod store;
+
+pub use model::{ConsentKind, ConsentView};
+pub use store::{Said, note};

@@ -169,6 +169,8 @@ pub struct Person<'a> {
     pub consents: &'a [String],
     pub unreachable: &'a [Channel],
     pub addresses: &'a [Channel],
+    /// Those that they want first, in this order.
+    pub order: &'a [Channel],
 }
 
 impl Person<'_> {
@@ -196,10 +198,15 @@ pub fn choose(
     }
     let mut left = Vec::new();
     let mut furthest = (0, "no channel is left: the clinic's policy has none that was asked for");
-    let ordered: Vec<Channel> = match asked.is_empty() {
+    let mut ordered: Vec<Channel> = match asked.is_empty() {
         true => rule.channels.clone(),
         false => rule.channels.iter().copied().filter(|channel| asked.contains(channel)).collect(),
     };
+    // A code goes where it arrives soonest, and never where its asker may not be looking.
+    if class != Class::Code {
+        let wanted = |channel: &Channel| person.order.iter().position(|one| one == channel);
+        ordered.sort_by_key(|channel| wanted(channel).unwrap_or(usize::MAX)); // stable
+    }
     for channel in ordered {
         let consent = class.consent().map(|kind| person.says(kind, channel));
         let refused = match consent {

@@ -8,7 +8,7 @@ use Channel::{Email, Sms, Whatsapp};
 const NO_REST: fn(Channel) -> Option<Duration> = |_| None;
 
 fn person<'a>(consents: &'a [String], unreachable: &'a [Channel]) -> Person<'a> {
-    Person { consents, unreachable, addresses: &Channel::ALL }
+    Person { consents, unreachable, addresses: &Channel::ALL, order: &[] }
 }
 
 fn chosen(class: Class, consents: &[&str]) -> Result<Vec<Channel>, &'static str> {
@@ -37,6 +37,22 @@ fn the_newest_word_on_a_channel_counts() {
         (Class::Advice, &["marketing email t"][..], Ok(vec![Email])),
     ] {
         assert_eq!(chosen(class, consents), channels, "{class:?} {consents:?}");
+    }
+}
+
+#[test]
+fn what_somebody_wants_first_comes_first_but_for_codes() {
+    let chosen = |class: Class, order: &[Channel]| {
+        let person = Person { order, ..person(&[], &[]) };
+        choose(class, &class.rule(), &[], &person, |_| true).unwrap()
+    };
+    for (class, order, channels) in [
+        (Class::Reminder, &[Sms][..], vec![Sms, Whatsapp, Email]),
+        (Class::Reminder, &[Email, Sms][..], vec![Email, Sms, Whatsapp]),
+        (Class::Receipt, &[Sms, Whatsapp][..], vec![Whatsapp, Email]),
+        (Class::Code, &[Email][..], vec![Whatsapp, Sms, Email]),
+    ] {
+        assert_eq!(chosen(class, order), channels, "{class:?} {order:?}");
     }
 }
 

@@ -15,6 +15,8 @@ const BEAT: Duration = Duration::from_millis(300);
 const DOUBT: Duration = Duration::from_millis(900);
 /// … and here we give the line up.
 const SILENCE: Duration = Duration::from_secs(5);
+/// News of all clinics are said together, at most so often.
+const NEWS: Duration = Duration::from_millis(50);
 /// Between two lines.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long a stop waits for what is still to be said.
@@ -41,6 +43,8 @@ impl Notices {
         let mut listener = listener?;
         let mut heard = Instant::now();
         let mut beats = interval(BEAT);
+        let mut news_said = Instant::now();
+        let mut news_due = None;
         loop {
             let doubts = !self.freshness.is_hearing();
             let patience = heard + if doubts { SILENCE } else { DOUBT };
@@ -51,7 +55,7 @@ impl Notices {
                     heard = Instant::now();
                     self.freshness.set_hearing(true);
                     if let Some(notice) = Notice::parse(notification.payload()) {
-                        notice.apply(&self.freshness);
+                        self.hear(&notice);
                     }
                 }
                 () = sleep_until(patience) => match doubts {
@@ -60,6 +64,13 @@ impl Notices {
                 },
                 _ = beats.tick() => self.say(&mut listener, Some("beat"), heard).await?,
                 () = self.outgoing.asked.notified() => self.say(&mut listener, None, heard).await?,
+                () = self.outgoing.rung.notified(), if news_due.is_none() => {
+                    news_due = Some(news_said + NEWS);
+                }
+                () = sleep_until(news_due.unwrap_or(heard)), if news_due.is_some() => {
+                    self.say(&mut listener, None, heard).await?;
+                    (news_said, news_due) = (Instant::now(), None);
+                }
                 () = stop.cancelled() => {
                     let last_words = self.say(&mut listener, None, heard);
                     return timeout(LAST_WORDS, last_words).await.unwrap_or(Ok(()));

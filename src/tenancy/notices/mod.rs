@@ -4,6 +4,7 @@
 //! What changes in the central database is announced in the change's own transaction; what changes in a clinic's is told
 //! right after its commit, over the line on which this process listens (`line.rs`).
 
+mod bells;
 mod line;
 
 use std::collections::HashSet;
@@ -15,6 +16,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+pub use self::bells::Bell;
+use self::bells::Bells;
 use super::freshness::Freshness;
 
 const CHANNEL: &str = "nadi";
@@ -28,6 +31,8 @@ pub enum Notice {
     Clinic(String),
     /// A session of a realm ended, or an account changed its role or status.
     Sessions(Uuid),
+    /// A realm has news for those who watch it; and which instance says so.
+    News { realm: Uuid, by: Uuid },
 }
 
 impl Notice {
@@ -45,6 +50,7 @@ impl Notice {
         match self {
             Notice::Clinic(slug) => format!("clinic {slug}"),
             Notice::Sessions(realm) => format!("sessions {realm}"),
+            Notice::News { realm, by } => format!("news {realm} {by}"),
         }
     }
 
@@ -52,6 +58,10 @@ impl Notice {
         match payload.split_once(' ')? {
             ("clinic", slug) => Some(Notice::Clinic(slug.to_owned())),
             ("sessions", realm) => Some(Notice::Sessions(realm.parse().ok()?)),
+            ("news", rest) => {
+                let (realm, by) = rest.split_once(' ')?;
+                Some(Notice::News { realm: realm.parse().ok()?, by: by.parse().ok()? })
+            }
             _ => None,
         }
     }
@@ -60,6 +70,7 @@ impl Notice {
         match self {
             Notice::Clinic(slug) => freshness.changed(("clinic", slug.as_str())),
             Notice::Sessions(realm) => freshness.changed(("sessions", *realm)),
+            Notice::News { realm, .. } => freshness.changed(("news", *realm)),
         }
     }
 }
@@ -69,11 +80,36 @@ impl Notice {
 pub struct Notices {
     freshness: Arc<Freshness>,
     outgoing: Arc<Outgoing>,
+    bells: Arc<Bells>,
+    /// Tells our own notices from others'.
+    instance: Uuid,
 }
 
 impl Notices {
     pub fn new(freshness: Arc<Freshness>) -> Self {
-        Self { freshness, outgoing: Arc::default() }
+        let instance = crate::ids::new_uuid();
+        Self { freshness, outgoing: Arc::default(), bells: Arc::default(), instance }
+    }
+
+    pub fn freshness(&self) -> &Arc<Freshness> {
+        &self.freshness
+    }
+
+    /// What is rung when a realm has news.
+    pub fn bell(&self, realm: Uuid) -> Bell {
+        Bell::new(self.clone(), realm)
+    }
+
+    /// A notice has come over the line.
+    fn hear(&self, notice: &Notice) {
+        match notice {
+            Notice::News { by, .. } if *by == self.instance => return, // it was rung here when it happened
+            Notice::News { realm, .. } => {
+                notice.apply(&self.freshness);
+                self.bells.ring(*realm);
+            }
+            Notice::Clinic(_) | Notice::Sessions(_) => notice.apply(&self.freshness),
+        }
     }
 
     /// What was announced has committed: it holds here at once, without waiting for our own notice to come back.
@@ -95,6 +131,8 @@ impl Notices {
 struct Outgoing {
     waiting: Mutex<Waiting>,
     asked: Notify,
+    /// News wait, which are not said one by one.
+    rung: Notify,
     /// Every batch below this number has been said.
     said: watch::Sender<u64>,
 }
@@ -121,6 +159,12 @@ impl Outgoing {
         async move {
             let _ = said.wait_for(|below| *below > batch).await;
         }
+    }
+
+    /// Puts a notice that may wait a little for others.
+    fn put_by(&self, notice: Notice) {
+        self.waiting().notices.insert(notice);
+        self.rung.notify_one();
     }
 
     fn take(&self) -> Batch<'_> {
@@ -176,5 +220,15 @@ mod tests {
         futures_util::future::join_all(told).await;
         later.await;
         assert!(outgoing.take().payloads().is_empty());
+    }
+
+    #[test]
+    fn a_notice_is_heard_as_it_was_said() {
+        let (realm, by) = (Uuid::from_u128(7), Uuid::from_u128(8));
+        for notice in
+            [Notice::Clinic("shanti".into()), Notice::Sessions(realm), Notice::News { realm, by }]
+        {
+            assert_eq!(Notice::parse(&notice.payload()), Some(notice));
+        }
     }
 }

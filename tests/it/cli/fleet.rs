@@ -11,8 +11,8 @@ use super::registry;
 use crate::support::{Ran, TestPlatform, nadi};
 
 /// This binary's level, and the one before.
-const LEVEL: i32 = 9;
-const BEFORE: i32 = LEVEL - 1;
+const LEVEL: i32 = 15;
+const BEFORE: i32 = 12;
 
 struct Fleet {
     platform: TestPlatform,
@@ -45,15 +45,9 @@ impl Fleet {
         assert_eq!(migrate::tenant_level(), LEVEL, "undo the newest migration here instead");
         self.execute(
             slug,
-            "drop function audit_log_was_moved;
-             drop table audit_seals;
-             drop index audit_log_at, audit_log_about, audit_log_account, audit_log_entity, audit_log_action;
-             alter table audit_log drop column xid;
-             create index audit_log_at on audit_log (at);
-             create index audit_log_about on audit_log (about_id, id) where about_id is not null;
-             grant insert on audit_log to nadi_clinic;
-             delete from refinery_schema_history where version = 9;
-             update clinic_identity set schema_level = 8",
+            "drop table calendar_feeds;
+             delete from refinery_schema_history where version = 15;
+             update clinic_identity set schema_level = 12",
         )
         .await;
     }

@@ -27,7 +27,7 @@ fn directory(platform: &TestPlatform) -> Directory {
         core.central.clone(),
         core.settings.clone(),
         core.clock.clone(),
-        core.freshness.clone(),
+        core.notices.clone(),
         Hinter::start(core.central.home.clone()),
         FastPath::default(),
         Idle::default(),

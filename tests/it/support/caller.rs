@@ -107,7 +107,9 @@ impl Caller {
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.unwrap();
+        // A stream is not read to its end: it has none.
+        let is_stream = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        let text = if is_stream { String::new() } else { response.text().await.unwrap() };
         Answer { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text }
     }
 

@@ -1,115 +1,31 @@
-//! From an intent to a provider, for the worker: read the facts, choose by the policy, put the attempt on record, call, and say
-//! what became of it. No connection is held across a call.
+//! One message in hand: whose turn it is, the attempt on record, the call, and what follows from its outcome.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use uuid::Uuid;
 
-use super::channels::{Channel, Failure, Lane, Outcome, Shun};
-use super::facts::{self, ComposeError, Composed, Facts};
-use super::kind::Kind;
-use super::policy::{self, After, Class, Mode, Person, Progress, Rule, Step, Turn};
-use super::post::{Post, Ready};
-use super::settings::{Setup, Setups};
-use super::store;
-use super::templates::{Books, Words};
-use super::webhooks::Inbound;
+use super::prepare::Prepared;
+use super::{Deliverer, again, class_of};
 use crate::error::Problem;
-use crate::ids::{ClinicId, MessageId};
+use crate::ids::MessageId;
+use crate::messaging::channels::{Channel, Failure, Lane, Outcome, Reached, Shun};
+use crate::messaging::policy::{self, After, Class, Mode, Progress, Step, Turn};
+use crate::messaging::post::Ready;
+use crate::messaging::store;
+use crate::messaging::templates::Words;
 use crate::metrics;
-use crate::one_time_codes::take_sms;
 use crate::outbox::{self, Delivery, Ended, Handed, OutboxRow};
-use crate::retention::Retention;
-use crate::tenancy::pools::Conn;
-use crate::tenancy::{Central, Clinic, Directory};
-use crate::worker::{Clinics, Unreachable};
-
-/// How long a receipt may still tell what became of a call that nobody saw end.
-const RECEIPT_WITHIN: i64 = 60;
-
-/// Sends clinics' messages.
-pub struct Deliverer {
-    pub central: Arc<Central>,
-    pub directory: Arc<Directory>,
-    pub post: Arc<Post>,
-    pub retention: Arc<Retention>,
-    pub books: Arc<Books>,
-    pub setups: Arc<Setups>,
-    pub inbound: Arc<Inbound>,
-}
-
-impl Clinics for Deliverer {
-    async fn central(&self) -> sqlx::Result<Conn> {
-        self.central
-            .realm
-            .read()
-            .await
-            .map_err(|problem| sqlx::Error::Io(std::io::Error::other(problem)))
-    }
-
-    async fn connection(&self, clinic_id: Uuid) -> Result<Conn, Unreachable> {
-        let clinic = self.clinic(clinic_id).await?;
-        clinic.read().await.map_err(|problem| Unreachable(problem.into()))
-    }
-
-    async fn deliver(&self, clinic_id: Uuid, row: OutboxRow) -> Handed {
-        match self.clinic(clinic_id).await {
-            Ok(clinic) => Handing::new(self, &clinic, &row).run().await,
-            Err(error) => {
-                Handing::so_far(&row, again(class_of(&row), row.attempts, error.to_string()))
-            }
-        }
-    }
-
-    /// Rows of the audit log that nobody sealed, news that came before what it is about, and rows that are of no use any more.
-    async fn looked_after(&self, clinic_id: Uuid) {
-        match self.clinic(clinic_id).await {
-            Ok(clinic) => {
-                clinic.chain.ring();
-                self.inbound.handle_what_is_left(&clinic).await;
-                self.retention.keep(&clinic).await;
-            }
-            Err(error) => tracing::debug!(%clinic_id, %error, "closed meanwhile"),
-        }
-    }
-}
-
-impl Deliverer {
-    async fn clinic(&self, id: Uuid) -> Result<Arc<Clinic>, Unreachable> {
-        let open = self.directory.clinic_by_id(ClinicId(id)).await;
-        open.map_err(|closed| Unreachable(Problem::from(closed).into()))
-    }
-}
-
-fn class_of(row: &OutboxRow) -> Class {
-    Kind::named(&row.purpose).map_or(Class::Appointment, Class::of)
-}
-
-/// After trouble of our own: no provider was called.
-fn again(class: Class, tries: i32, error: String) -> Delivery {
-    let tries = u32::try_from(tries).unwrap_or_default().clamp(1, 16);
-    Delivery::RetryIn { delay: class.backoff().pause(tries, None, crate::crypto::jitter()), error }
-}
+use crate::tenancy::Clinic;
 
 /// One message in hand.
-struct Handing<'a> {
-    at: &'a Deliverer,
-    clinic: &'a Clinic,
-    row: &'a OutboxRow,
-    class: Class,
+pub(super) struct Handing<'a> {
+    pub(super) at: &'a Deliverer,
+    pub(super) clinic: &'a Clinic,
+    pub(super) row: &'a OutboxRow,
+    pub(super) class: Class,
     lane: Lane,
-    progress: Progress,
+    pub(super) progress: Progress,
     ended: Vec<Ended>,
-}
-
-/// A message that can go, and what it has to reckon with.
-struct Prepared {
-    facts: Box<Facts>,
-    setup: Arc<Setup>,
-    rule: Rule,
-    channels: Vec<Channel>,
 }
 
 /// A call about to be made, its attempt on record.
@@ -119,7 +35,7 @@ struct Call {
     message: Result<Ready, Failure>,
 }
 
-fn named(channels: &[String]) -> Vec<Channel> {
+pub(super) fn named(channels: &[String]) -> Vec<Channel> {
     channels.iter().filter_map(|name| Channel::named(name)).collect()
 }
 
@@ -128,7 +44,7 @@ fn names(channels: &[Channel]) -> Vec<String> {
 }
 
 impl<'a> Handing<'a> {
-    fn new(at: &'a Deliverer, clinic: &'a Clinic, row: &'a OutboxRow) -> Self {
+    pub(super) fn new(at: &'a Deliverer, clinic: &'a Clinic, row: &'a OutboxRow) -> Self {
         let class = class_of(row);
         Self {
             at,
@@ -145,7 +61,7 @@ impl<'a> Handing<'a> {
         }
     }
 
-    fn so_far(row: &OutboxRow, delivery: Delivery) -> Handed {
+    pub(super) fn so_far(row: &OutboxRow, delivery: Delivery) -> Handed {
         Handed {
             gave_up: row.gave_up.clone(),
             passed: row.passed.clone(),
@@ -154,119 +70,12 @@ impl<'a> Handing<'a> {
         }
     }
 
-    async fn run(mut self) -> Handed {
+    pub(super) async fn run(mut self) -> Handed {
         let delivery = match self.prepare().await {
             Ok(prepared) => self.drive(&prepared).await,
             Err(delivery) => delivery,
         };
         Handed { delivery, ended: self.ended, ..handed(&self.progress, Vec::new()) }
-    }
-
-    /// Everything that decides, from the database and from memory.
-    async fn prepare(&mut self) -> Result<Prepared, Delivery> {
-        let again = |error: String| again(self.class, self.row.attempts, error);
-        let clinic = self.clinic;
-        let mut conn = clinic.read().await.map_err(|problem| again(problem.to_string()))?;
-        let db = |error: sqlx::Error| again(error.to_string());
-        let facts = match facts::facts(clinic, &mut conn, self.row).await {
-            Ok(Composed::Facts(facts)) => facts,
-            Ok(Composed::Needless(why)) => return Err(self.needless(why)),
-            Err(ComposeError::Db(error)) => return Err(db(error)),
-            Err(error) => return Err(Delivery::Failed { error: error.to_string() }),
-        };
-        let setup = self.at.setups.of(clinic, &mut conn).await.map_err(db)?;
-        let rule = setup.rule(self.class);
-        if let Some(wait) = self.quiet(&rule, &facts)? {
-            return Err(wait);
-        }
-        if let Some(wait) = self.unclear(&setup) {
-            return Err(wait);
-        }
-        let mut unreachable = named(&self.row.unreachable);
-        if self.row.patient_id.is_none() && self.row.user_id.is_none() {
-            let recipient = &facts.recipient;
-            let (phone, email) = (recipient.phone.as_deref(), recipient.email.as_deref());
-            unreachable = store::unreachable(&mut conn, phone, email).await.map_err(db)?;
-        }
-        let addresses: Vec<Channel> = Channel::ALL
-            .into_iter()
-            .filter(|channel| facts.recipient.address(*channel).is_some())
-            .collect();
-        let person = Person {
-            consents: &self.row.consents,
-            unreachable: &unreachable,
-            addresses: &addresses,
-        };
-        let asked = match facts.channels.is_empty() {
-            true => named(&self.row.channels),
-            false => facts.channels.clone(),
-        };
-        let may = |channel| {
-            facts.kind.channels().contains(&channel)
-                && self.at.post.provider(&setup, channel).is_some()
-        };
-        let chosen = policy::choose(self.class, &rule, &asked, &person, may);
-        let channels = chosen.map_err(|why| self.needless(why))?;
-        Ok(Prepared { facts, setup, rule, channels })
-    }
-
-    /// Money: each SMS with a code is counted against the day's budget, right before its call.
-    async fn may_pay_for(&self, channels: &[Channel]) -> Result<bool, Delivery> {
-        if self.class != Class::Code || !channels.contains(&Channel::Sms) {
-            return Ok(true);
-        }
-        let trouble = |error: String| again(self.class, self.row.attempts, error);
-        let mut conn = self.clinic.read().await.map_err(|problem| trouble(problem.to_string()))?;
-        let taken = take_sms(self.clinic, &mut conn, self.row).await;
-        taken.map_err(|error| trouble(error.to_string()))
-    }
-
-    fn needless(&self, why: &str) -> Delivery {
-        match self.progress.accepted.last() {
-            Some(channel) => Delivery::Sent { channel: channel.as_str().into() },
-            None => Delivery::Needless { why: why.to_owned() },
-        }
-    }
-
-    /// In quiet hours a message waits for their end; one that would come too late then, or that is for these hours, is dropped.
-    fn quiet(&self, rule: &Rule, facts: &Facts) -> Result<Option<Delivery>, Delivery> {
-        let now = self.clinic.clock.now();
-        let ends = rule.quiet.and_then(|quiet| quiet.ends(now, facts.recipient.time_zone));
-        let Some(ends) = ends else { return Ok(None) };
-        let at = ends + policy::spread(self.row.id);
-        if facts.kind == Kind::ReminderHours || at >= self.row.expires_at {
-            return Err(self.needless("it would have come in quiet hours"));
-        }
-        let delay = (at - now).to_std().unwrap_or_default();
-        Ok(Some(Delivery::RetryIn { delay, error: "quiet hours".into() }))
-    }
-
-    /// A call was begun and nobody saw it end: a code is sent again at once; others wait for a receipt that tells, where the
-    /// provider sends any.
-    fn unclear(&self, setup: &Setup) -> Option<Delivery> {
-        let mut open = false;
-        let mut wait = None;
-        for tried in &self.row.tried {
-            let mut words = tried.split(' ');
-            let channel = words.next().and_then(Channel::named);
-            if words.next() != Some("open") {
-                continue;
-            }
-            open = true;
-            let ago = words.next().and_then(|ago| ago.parse::<i64>().ok()).unwrap_or_default();
-            let reports = channel.is_some_and(|channel| self.at.post.reports(setup, channel));
-            if self.class != Class::Code && reports && ago < RECEIPT_WITHIN {
-                wait = wait.max(Some(RECEIPT_WITHIN - ago));
-            }
-        }
-        if let Some(seconds) = wait {
-            let delay = Duration::from_secs(seconds as u64);
-            return Some(Delivery::RetryIn { delay, error: "a call whose end nobody saw".into() });
-        }
-        if open {
-            metrics::DUPLICATE_SENDS.inc();
-        }
-        None
     }
 
     fn rests<'b>(&'b self, prepared: &'b Prepared) -> impl Fn(Channel) -> Option<Duration> + 'b {
@@ -491,7 +300,7 @@ impl<'a> Handing<'a> {
                 Ok(outcome) => outcome,
                 Err(_) => {
                     let says = "it was not taken in its channel's time";
-                    Err(Failure::wire(super::channels::Reached::Perhaps, "too_slow", says))
+                    Err(Failure::wire(Reached::Perhaps, "too_slow", says))
                 }
             },
         };

@@ -1,0 +1,90 @@
+//! Every API there is, and the descriptions of both kinds of host.
+
+use poem_openapi::OpenApiService;
+use serde_json::Value;
+
+use crate::appointments::api::AppointmentsApi;
+use crate::audit::api::AuditApi;
+use crate::auth::api::AuthApi;
+use crate::auth::email::EmailApi;
+use crate::auth::passwords::api::PasswordsApi;
+use crate::auth::second_factor::api::SecondFactorApi;
+use crate::auth::second_factor::settings::SignInSettingsApi;
+use crate::calendar::api::CalendarApi;
+use crate::calendar::feed_api::FeedsApi;
+use crate::doctors::api::DoctorsApi;
+use crate::http::openapi;
+use crate::live::api::LiveApi;
+use crate::locations::api::LocationsApi;
+use crate::messaging::consents::api::ConsentsApi;
+use crate::messaging::sent::api::MessagesApi;
+use crate::messaging::settings::api::MessagingSettingsApi;
+use crate::messaging::templates::api::TemplatesApi;
+use crate::one_time_codes::account_status::AccountStatusApi;
+use crate::one_time_codes::api::OneTimeCodesApi;
+use crate::patients::api::PatientsApi;
+use crate::platform::accounts::AccountsApi;
+use crate::platform::api::ClinicsApi;
+use crate::platform::password_link::PasswordLinksApi;
+use crate::staff::api::StaffApi;
+use crate::staff::avatars::api::AvatarsApi;
+use crate::staff::preferences::PreferencesApi;
+use crate::staff::sessions::StaffSessionsApi;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Signing in, and one's own account: the same on every host.
+pub(super) type AccountApis = (AuthApi, PasswordsApi, SecondFactorApi, SignInSettingsApi);
+
+const ACCOUNTS: AccountApis = (AuthApi, PasswordsApi, SecondFactorApi, SignInSettingsApi);
+
+type StaffApis = (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi);
+
+pub(super) type ClinicApis = (
+    AccountApis,
+    EmailApi,
+    (OneTimeCodesApi, AccountStatusApi),
+    StaffApis,
+    LocationsApi,
+    DoctorsApi,
+    PatientsApi,
+    (AppointmentsApi, CalendarApi, FeedsApi),
+    LiveApi,
+    TemplatesApi,
+    AuditApi,
+    (MessagingSettingsApi, MessagesApi, ConsentsApi),
+);
+
+pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
+    let apis = (
+        ACCOUNTS,
+        EmailApi,
+        (OneTimeCodesApi, AccountStatusApi),
+        (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi),
+        LocationsApi,
+        DoctorsApi,
+        PatientsApi,
+        (AppointmentsApi, CalendarApi, FeedsApi),
+        LiveApi,
+        TemplatesApi,
+        AuditApi,
+        (MessagingSettingsApi, MessagesApi, ConsentsApi),
+    );
+    OpenApiService::new(apis, "nadi: a clinic", VERSION).server("/api/v1")
+}
+
+pub(super) fn platform_service()
+-> OpenApiService<(AccountApis, ClinicsApi, AccountsApi, PasswordLinksApi, AuditApi), ()> {
+    let apis = (ACCOUNTS, ClinicsApi, AccountsApi, PasswordLinksApi, AuditApi);
+    OpenApiService::new(apis, "nadi: the platform", VERSION).server("/api/v1")
+}
+
+/// The description of a clinic's API.
+pub fn clinic_description() -> Value {
+    openapi::complete(&clinic_service().spec())
+}
+
+/// The description of the platform's API.
+pub fn platform_description() -> Value {
+    openapi::complete(&platform_service().spec())
+}
