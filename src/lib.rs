@@ -25,6 +25,7 @@ pub mod worker;
 pub mod appointments;
 pub mod calendar;
 pub mod doctors;
+pub mod imports;
 pub mod locations;
 pub mod messaging;
 pub mod one_time_codes;

@@ -14,6 +14,7 @@ use crate::calendar::api::CalendarApi;
 use crate::calendar::feed_api::FeedsApi;
 use crate::doctors::api::DoctorsApi;
 use crate::http::openapi;
+use crate::imports::api::ImportsApi;
 use crate::live::api::LiveApi;
 use crate::locations::api::LocationsApi;
 use crate::messaging::consents::api::ConsentsApi;
@@ -48,7 +49,7 @@ pub(super) type ClinicApis = (
     LocationsApi,
     DoctorsApi,
     PatientsApi,
-    (AppointmentsApi, CalendarApi, FeedsApi),
+    (AppointmentsApi, CalendarApi, FeedsApi, ImportsApi),
     LiveApi,
     TemplatesApi,
     AuditApi,
@@ -64,7 +65,7 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         LocationsApi,
         DoctorsApi,
         PatientsApi,
-        (AppointmentsApi, CalendarApi, FeedsApi),
+        (AppointmentsApi, CalendarApi, FeedsApi, ImportsApi),
         LiveApi,
         TemplatesApi,
         AuditApi,

@@ -69,6 +69,24 @@ pub async fn book(
     now: DateTime<Utc>,
 ) -> Result<AppointmentView, BookError> {
     let decided = decide(tx, new, by, None, now).await?;
+    write(tx, new, decided, Word::Given, now).await
+}
+
+/// Whether the patient is told that a visit is booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    Given,
+    Withheld,
+}
+
+/// Makes a visit of what was decided.
+pub(super) async fn write(
+    tx: &mut Tx,
+    new: &AppointmentRequest,
+    decided: Decided,
+    word: Word,
+    now: DateTime<Utc>,
+) -> Result<AppointmentView, BookError> {
     let mut view = AppointmentView {
         id: AppointmentId::new(),
         number: String::new(),
@@ -97,14 +115,16 @@ pub async fn book(
         view: &view,
         overbook_reason: decided.overbook_reason.as_deref(),
         claims: &decided.claims,
-        message,
+        message: (word == Word::Given).then_some(message),
     };
     let (claimed, number, created_at) = store::insert(tx, &writing).await?;
     // The constraint is the rule: what was decided above is a courtesy.
     if claimed < decided.claims.len() as i64 {
         return Err(BookError::SlotTaken);
     }
-    tx.note_message(message);
+    if word == Word::Given {
+        tx.note_message(message);
+    }
     view.number = number;
     view.created_at = created_at;
     view.updated_at = created_at;

@@ -7,6 +7,7 @@ mod cancel;
 mod diary;
 mod fitting;
 pub mod hold;
+mod import;
 mod model;
 mod reschedule;
 mod seats;
@@ -15,5 +16,6 @@ mod store;
 mod tell;
 mod video;
 
-pub use book::{BookError, Booker};
+pub use book::{BookError, Booker, Word};
+pub use import::{enter, record};
 pub use model::{AppointmentRequest, Event, Kind, Status};

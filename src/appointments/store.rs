@@ -245,7 +245,8 @@ pub struct Writing<'a> {
     pub view: &'a AppointmentView,
     pub overbook_reason: Option<&'a str>,
     pub claims: &'a [Claim],
-    pub message: MessageId,
+    /// None: the patient is not told.
+    pub message: Option<MessageId>,
 }
 
 /// Visit, claims, audit and message in one statement: one round trip instead of four, at twice the rate. The claims that
@@ -279,7 +280,7 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
          told as (
            insert into outbox (id, purpose, dedupe_key, subject_id, patient_id, due_at, expires_at)
            select $18, 'appointment.booked', 'appointment.booked:' || $1::text, $1, $2, now(), $6
-           where now() < $6) -- we may have waited for the locks until it began: then nobody needs to hear of it
+           where $18::uuid is not null and now() < $6) -- we may have waited for the locks until it began: then nobody needs to hear of it
          select (select count(*) from claimed), number, created_at from visit",
     )
     .bind(view.id)
@@ -305,6 +306,16 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     .bind(&view.resource_ids)
     .fetch_one(&mut **tx)
     .await
+}
+
+/// Puts a visit into a status that it had elsewhere. Nobody is told, and when it took its steps is not known.
+pub async fn settle(tx: &mut Tx, id: AppointmentId, status: Status) -> sqlx::Result<()> {
+    sqlx::query("update appointments set status = $2 where id = $1")
+        .bind(id)
+        .bind(status.as_str())
+        .execute(&mut **tx)
+        .await
+        .map(drop)
 }
 
 /// Rewrites what is said of a visit that stays where it is.

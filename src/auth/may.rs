@@ -73,6 +73,8 @@ permissions! {
     WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
     /// One's own visits, for a calendar elsewhere.
     OwnCalendar = "calendar.own": &[Doctor, Therapist, Patient];
+    /// Many at a time, from a file.
+    Import = "imports.run": &[ClinicAdmin];
     ReadTemplates = "templates.read": &[ClinicAdmin];
     WriteTemplates = "templates.write": &[ClinicAdmin];
     /// Who did and who read what.

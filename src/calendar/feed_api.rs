@@ -167,8 +167,11 @@ impl FeedsApi {
         if patient_names && who.is_patient() {
             return Err(Problem::forbidden()); // there is nobody to be named but oneself
         }
+        key.no_body()?;
+        // What the new address is to show is part of what is asked for.
+        let asked = crypto::sha256(format!("patient_names={patient_names}").as_bytes());
         let mut tx = clinic.begin(who.actor()).await?;
-        let kept = match key.begin(&mut tx, who.account, key.no_body()?).await? {
+        let kept = match key.begin(&mut tx, who.account, asked).await? {
             Found::Done(response) => return Ok(Replayable::Replayed(response)),
             Found::New(kept) => kept,
         };

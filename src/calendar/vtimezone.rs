@@ -198,4 +198,74 @@ mod tests {
         assert!(!casablanca.contains("RRULE"), "{casablanca}");
         assert!(casablanca.matches("DTSTART").count() >= 6, "{casablanca}");
     }
+
+    /// The offset at an instant, as a reader works it out who knows nothing but what is written.
+    fn as_read(written: &str, at: DateTime<Utc>) -> i64 {
+        let seconds = |text: &str| {
+            let digits: Vec<i64> = text.as_bytes()[1..]
+                .chunks(2)
+                .map(|pair| std::str::from_utf8(pair).unwrap().parse().unwrap())
+                .collect();
+            let all = digits.iter().zip([3600, 60, 1]).map(|(part, unit)| part * unit).sum::<i64>();
+            if text.starts_with('-') { -all } else { all }
+        };
+        let mut latest = (DateTime::<Utc>::MIN_UTC, 0);
+        for part in written.split("BEGIN:").filter(|part| part.contains("TZOFFSETTO")) {
+            let value = |name: &str| {
+                part.split(' ').find_map(|line| line.strip_prefix(name)).map(str::to_owned)
+            };
+            let start = value("DTSTART:").unwrap();
+            let start = NaiveDateTime::parse_from_str(&start, "%Y%m%dT%H%M%S").unwrap();
+            let from = seconds(&value("TZOFFSETFROM:").unwrap());
+            let to = seconds(&value("TZOFFSETTO:").unwrap());
+            let mut onsets = vec![start];
+            if let Some(rule) = value("RRULE:FREQ=YEARLY;BYMONTH=") {
+                let (month, day) = rule.split_once(";BYDAY=").unwrap();
+                let (nth, weekday) = day.split_at(day.len() - 2);
+                let weekday = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
+                    .iter()
+                    .position(|name| *name == weekday)
+                    .unwrap();
+                onsets = (start.year()..start.year() + 5)
+                    .map(|year| {
+                        let first = NaiveDate::from_ymd_opt(year, month.parse().unwrap(), 1).unwrap();
+                        let mut days: Vec<NaiveDate> = first
+                            .iter_days()
+                            .take_while(|day| day.month() == first.month())
+                            .filter(|day| day.weekday().num_days_from_monday() as usize == weekday)
+                            .collect();
+                        let day = match nth {
+                            "-1" => days.pop().unwrap(),
+                            nth => days[nth.parse::<usize>().unwrap() - 1],
+                        };
+                        day.and_time(start.time())
+                    })
+                    .collect();
+            }
+            for onset in onsets.into_iter().map(|civil| civil.and_utc() - TimeDelta::seconds(from)) {
+                if latest.0 < onset && onset <= at {
+                    latest = (onset, to);
+                }
+            }
+        }
+        latest.1
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(2_000))]
+        #[test]
+        fn a_reader_without_a_database_has_the_right_hours_in_every_zone(
+            zone in proptest::sample::select(chrono_tz::TZ_VARIANTS.to_vec()),
+            year in 2000..2036i64, minute in 0..490 * 24 * 60i64,
+        ) {
+            let from = DateTime::from_timestamp((year - 1970) * 31_556_952, 0).unwrap();
+            let span = Span::new(from, from + TimeDelta::days(490));
+            let mut lines = Lines::default();
+            write(&mut lines, zone, span);
+            let written = lines.finish().replace("\r\n", " ");
+            let at = from + TimeDelta::minutes(minute);
+
+            proptest::prop_assert_eq!(as_read(&written, at), offset(zone, at).num_seconds(), "{} {}\n{}", zone, at, written);
+        }
+    }
 }

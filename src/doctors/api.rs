@@ -247,12 +247,8 @@ impl DoctorsApi {
         let new = body.read_with(|fields, new| {
             AvailabilityRequest::check(new, fields, &standing, &places);
         })?;
-        store::clear_availability(&mut tx, id.0).await?;
-        store::insert_availability(&mut tx, id.0, &new.items).await.map_err(overlapping)?;
-        let version = store::touch(&mut tx, id.0).await?;
-        let items = store::availability(&mut tx, id.0).await?;
-        let act = Act::new("doctor.hours_changed", "doctor", id.0);
-        audit::record(&mut tx, act.details(json!({ "from": standing, "to": items }))).await?;
+        let replaced = replace_hours(&mut tx, id.0, &new.items).await;
+        let (items, version) = replaced.map_err(overlapping)?;
         tx.commit().await?;
         Ok(Stored { etag: ETag(version), view: AvailabilityView { items } })
     }

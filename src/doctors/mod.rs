@@ -6,5 +6,9 @@ mod availability;
 pub mod hours;
 mod minute;
 mod model;
+mod replace_hours;
 mod store;
 mod time_off;
+
+pub use availability::{AvailabilityRequest, Line};
+pub use replace_hours::replace_hours;

@@ -27,6 +27,8 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
         Names::Nothing,
         nothing,
     ),
+    row("post", "/imports/availability?dry_run=true", &[ClinicAdmin], Names::Nothing, Scene::hours_file),
+    row("post", "/imports/appointments?dry_run=true", &[ClinicAdmin], Names::Nothing, Scene::visits_file),
     row("get", "/calendar/feed", &[Doctor, Therapist, Patient], Names::Nothing, nothing),
     row("post", "/calendar/feed/rotate", &[Doctor, Therapist, Patient], Names::Nothing, nothing),
     row("get", "/calendar/{feed_token}.ics", ANYBODY, Names::Nothing, nothing),
