@@ -5,6 +5,7 @@
 pub mod actor;
 pub mod audit;
 pub mod auth;
+pub mod chores;
 pub mod config;
 pub mod crypto;
 pub mod db;

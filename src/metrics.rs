@@ -55,6 +55,12 @@ pub static LEDGER_MISSED: LazyLock<IntCounter> = LazyLock::new(|| {
         .expect("registered once")
 });
 
+/// Timed jobs of clinics by name and outcome. Given up ones are alarms besides.
+pub static CHORES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("nadi_chores_total", "Timed jobs of clinics", &["chore", "outcome"])
+        .expect("registered once")
+});
+
 /// Messages by channel and outcome.
 pub static MESSAGES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!(

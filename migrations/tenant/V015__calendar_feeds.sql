@@ -9,4 +9,7 @@ create table calendar_feeds (
 );
 revoke delete on calendar_feeds from nadi_clinic; -- a generation that began anew would bring old addresses back
 
+-- What a therapist was ever asked for, also once it was cancelled: a feed shows that, too.
+create index appointments_resources on appointments using gin (resource_ids) where resource_ids <> '{}';
+
 update clinic_identity set schema_level = 15; -- only adds: older binaries may go on

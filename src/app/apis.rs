@@ -4,6 +4,8 @@ use poem_openapi::OpenApiService;
 use serde_json::Value;
 
 use crate::appointments::api::AppointmentsApi;
+use crate::appointments::history_api::HistoryApi;
+use crate::appointments::steps_api::StepsApi;
 use crate::audit::api::AuditApi;
 use crate::auth::api::AuthApi;
 use crate::auth::email::EmailApi;
@@ -49,8 +51,8 @@ pub(super) type ClinicApis = (
     LocationsApi,
     DoctorsApi,
     PatientsApi,
-    (AppointmentsApi, CalendarApi, FeedsApi, ImportsApi),
-    LiveApi,
+    (AppointmentsApi, StepsApi, HistoryApi, LiveApi),
+    (CalendarApi, FeedsApi, ImportsApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -65,8 +67,8 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         LocationsApi,
         DoctorsApi,
         PatientsApi,
-        (AppointmentsApi, CalendarApi, FeedsApi, ImportsApi),
-        LiveApi,
+        (AppointmentsApi, StepsApi, HistoryApi, LiveApi),
+        (CalendarApi, FeedsApi, ImportsApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),

@@ -19,6 +19,7 @@ pub use self::pages::serve_metrics;
 
 use crate::audit::Reads;
 use crate::auth::Sessions;
+use crate::chores::{Chores, Rounds};
 use crate::config::{SettingError, Settings};
 use crate::http::edge::{Edge, Rooms};
 use crate::http::openapi::Operations;
@@ -56,12 +57,17 @@ pub struct App {
     edge: Edge,
     directory: Arc<Directory>,
     hinter: Hinter,
-    worker: Worker<Deliverer>,
+    worker: Worker<Rounds<Deliverer>>,
     stop_sending: CancellationToken,
     reads: Arc<Reads>,
     post: Arc<Post>,
     retention: Arc<Retention>,
     live: Arc<Live>,
+}
+
+/// Who does which of the clinics' timed jobs.
+fn chores() -> Chores {
+    Chores::default()
 }
 
 fn rooms(beside: Route, description: Value, api: impl poem::Endpoint + 'static) -> Rooms {
@@ -122,9 +128,14 @@ impl App {
             inbound: inbound.clone(),
         };
         let live = Live::new(directory.clone(), core.freshness.clone());
+        let rounds = Rounds {
+            messages: deliverer,
+            directory: directory.clone(),
+            chores: chores(),
+        };
         let stop_sending = CancellationToken::new();
         let worker = Worker::new(
-            deliverer,
+            rounds,
             hinter.clone(),
             worker::Settings::default(),
             stop_sending.clone(),

@@ -325,7 +325,7 @@ impl AppointmentsApi {
 }
 
 /// The visit, if the caller may see it; somebody else's is not there.
-async fn visible<P: Permission>(
+pub(super) async fn visible<P: Permission>(
     clinic: &Clinic,
     who: &May<P>,
     id: AppointmentId,
@@ -345,9 +345,9 @@ async fn visible<P: Permission>(
 }
 
 /// Opens a change of a visit with the locks of all that it takes, and of whom and what it goes to, and reads it under them.
-async fn locked(
+pub(super) async fn locked<P: Permission>(
     clinic: &Clinic,
-    who: &May<WriteAppointments>,
+    who: &May<P>,
     seen: &AppointmentView,
     and: &[Uuid],
 ) -> Result<(Tx, AppointmentView), Problem> {
@@ -360,7 +360,7 @@ async fn locked(
 }
 
 /// Somebody gave it to another doctor or room before we had its locks: we have none of theirs.
-fn refuse_another_doctors(
+pub(super) fn refuse_another_doctors(
     seen: &AppointmentView,
     standing: &AppointmentView,
 ) -> Result<(), Problem> {
@@ -382,7 +382,7 @@ async fn zone_of(
 }
 
 /// `409 slot-taken`, with the next free times.
-async fn slot_taken(
+pub(super) async fn slot_taken(
     clinic: &Clinic,
     wanted: &AppointmentRequest,
     by: Booker,
@@ -432,7 +432,7 @@ impl From<CancelError> for Problem {
     }
 }
 
-fn illegal_transition(detail: String, from: Status, to: Status) -> Problem {
+pub(super) fn illegal_transition(detail: String, from: Status, to: Status) -> Problem {
     Problem::conflict("illegal-transition", detail)
         .with("from", from.as_str())
         .with("to", to.as_str())

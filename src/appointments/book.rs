@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::diary::{self, Diary, DoctorDiary, PatientDiary};
 use super::fitting::{Claim, Fitting, NotNow, Seated, Window, is_place, usual_length};
-use super::model::{AppointmentRequest, AppointmentView, Status};
+use super::model::{AppointmentRequest, AppointmentView, Status, Taken};
 use super::store::{self, Writing};
 use crate::db::Tx;
 use crate::doctors::hours::{But, Open, Span};
@@ -104,6 +104,7 @@ pub(super) async fn write(
         reason: new.reason.clone().unwrap_or_default(),
         address: new.address.clone().unwrap_or_default(),
         cancel_reason: None,
+        taken: Taken::default(),
         resource_ids: new.resources().to_vec(),
         join_url: None,
         created_at: now,

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::diary;
+use super::history::{self, What};
 use super::model::{AppointmentView, Event, Status};
 use super::seats::seat_for;
 use super::store;
@@ -42,6 +43,7 @@ pub async fn cancel(
     show(tx, "appointment.cancelled", &cancelled, &[]).await?;
     store::release(tx, standing.id).await?;
     promote(tx, standing.doctor_id, standing.span()).await?;
+    history::note(tx, What::Cancelled, Some(standing), &cancelled, reason).await?;
     let act = Act::new("appointment.cancelled", "appointment", standing.id)
         .about(standing.patient_id)
         .details(json!({ "reason": reason }));

@@ -10,7 +10,7 @@ use super::diary::Asked;
 use crate::doctors::hours::Span;
 use crate::http::fields::{self, Fault, Fields, Readable};
 use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId, ResourceId};
-use crate::time::shown;
+use crate::time::{shown, shown_if_any};
 
 /// How doctor and patient meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, Enum)]
@@ -78,6 +78,43 @@ impl Status {
     }
 }
 
+/// A step that a visit takes by itself: booking, moving and cancelling are more than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Confirm,
+    CheckIn,
+    Start,
+    Complete,
+    /// The patient did not come.
+    Miss,
+}
+
+impl Step {
+    /// What the visit becomes.
+    pub fn to(self) -> Status {
+        match self {
+            Step::Confirm => Status::Confirmed,
+            Step::CheckIn => Status::CheckedIn,
+            Step::Start => Status::InConsultation,
+            Step::Complete => Status::Completed,
+            Step::Miss => Status::NoShow,
+        }
+    }
+}
+
+/// When a visit took its steps, and how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Object)]
+pub struct Taken {
+    #[serde(with = "shown_if_any")]
+    pub checked_in_at: Option<DateTime<Utc>>,
+    #[serde(with = "shown_if_any")]
+    pub started_at: Option<DateTime<Utc>>,
+    #[serde(with = "shown_if_any")]
+    pub completed_at: Option<DateTime<Utc>>,
+    /// Cancelled so late that nobody else could have the time (`late_cancel_minutes` of the clinic's rules).
+    pub late_cancelled: bool,
+}
+
 /// What patients are told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -121,6 +158,9 @@ pub struct AppointmentView {
     /// Where a home visit goes.
     pub address: String,
     pub cancel_reason: Option<String>,
+    #[serde(flatten)]
+    #[oai(flatten)]
+    pub taken: Taken,
     /// What it takes beside its doctor and its patient.
     pub resource_ids: Vec<ResourceId>,
     /// Of a video visit, from shortly before it until its end; else null. Answers to changes never show it.

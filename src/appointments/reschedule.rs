@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::book::{BookError, Booker, decide};
 use super::cancel::promote;
+use super::history::{self, What};
 use super::model::{AppointmentRequest, AppointmentView, Event, Status};
 use super::store::{self, Claimer};
 use super::tell::{show, tell};
@@ -65,6 +66,7 @@ pub async fn reschedule(
     if stays {
         (view.updated_at, view.version) = store::describe(tx, &view).await?;
         show(tx, "appointment.changed", &view, &[]).await?;
+        history::note(tx, What::Described, Some(standing), &view, None).await?;
         record(tx, &view, "appointment.changed").await?;
         return Ok(view);
     }
@@ -94,6 +96,9 @@ pub async fn reschedule(
     promote(tx, standing.doctor_id, standing.span()).await?;
     (view.updated_at, view.version) =
         store::relocate(tx, &view, decided.overbook_reason.as_deref()).await?;
+    let reason = decided.overbook_reason.as_deref();
+    let what = if in_time { What::Described } else { What::Moved };
+    history::note(tx, what, Some(standing), &view, reason).await?;
     if in_time {
         record(tx, &view, "appointment.changed").await?; // the patient comes at the same time to the same place
         return Ok(view);

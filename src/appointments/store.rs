@@ -8,7 +8,8 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::fitting::Claim;
-use super::model::{AppointmentView, Status};
+use super::history;
+use super::model::{AppointmentView, Status, Taken};
 use crate::audit::Actor;
 use crate::db::Tx;
 use crate::doctors::hours::Span;
@@ -41,6 +42,12 @@ impl sqlx::FromRow<'_, PgRow> for AppointmentView {
             version: row.try_get(17)?,
             resource_ids: row.try_get(18)?,
             join_url: None,
+            taken: Taken {
+                checked_in_at: row.try_get(19)?,
+                started_at: row.try_get(20)?,
+                completed_at: row.try_get(21)?,
+                late_cancelled: row.try_get(22)?,
+            },
         })
     }
 }
@@ -57,7 +64,8 @@ macro_rules! view {
         concat!(
             "select a.id, a.number, a.patient_id, p.full_name, a.doctor_id, ", $doctor_name, ", a.location_id,
                     a.kind, a.status, lower(a.during), upper(a.during), a.overbook_reason is not null,
-                    a.reason, a.address, a.cancel_reason, a.created_at, a.updated_at, a.version, a.resource_ids
+                    a.reason, a.address, a.cancel_reason, a.created_at, a.updated_at, a.version, a.resource_ids,
+                    a.checked_in_at, a.started_at, a.completed_at, a.late_cancelled
              from appointments a join patients p on p.id = a.patient_id ", $doctor, " ", $rest
         )
     };
@@ -277,6 +285,9 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
          shown as (
            insert into live_events (kind, appointment_id, doctor_id, patient_id, location_id, subjects, details)
            values ('appointment.booked', $1, $3, $2, $4, $12::uuid[], '{\"status\": \"booked\"}')),
+         remembered as (
+           insert into appointment_changes (appointment_id, what, after, reason, account_id, role)
+           values ($1, 'booked', $22, $10, $11, $15)),
          told as (
            insert into outbox (id, purpose, dedupe_key, subject_id, patient_id, due_at, expires_at)
            select $18, 'appointment.booked', 'appointment.booked:' || $1::text, $1, $2, now(), $6
@@ -304,6 +315,7 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     .bind(froms)
     .bind(tos)
     .bind(&view.resource_ids)
+    .bind(history::of_booking(view))
     .fetch_one(&mut **tx)
     .await
 }
@@ -427,6 +439,30 @@ pub async fn release(tx: &mut Tx, id: AppointmentId) -> sqlx::Result<()> {
         .execute(&mut **tx)
         .await
         .map(drop)
+}
+
+/// Takes a step, or goes back by one: the times of steps that the visit has not reached are none.
+pub async fn set_status(
+    tx: &mut Tx,
+    id: AppointmentId,
+    status: Status,
+) -> sqlx::Result<AppointmentView> {
+    sqlx::query(
+        "update appointments set
+           status = $2, version = version + 1, updated_at = now(),
+           checked_in_at = case $2 when 'checked_in' then coalesce(checked_in_at, now())
+             when 'in_consultation' then checked_in_at when 'completed' then checked_in_at end,
+           started_at = case $2 when 'in_consultation' then coalesce(started_at, now()) when 'completed' then started_at end,
+           completed_at = case $2 when 'completed' then coalesce(completed_at, now()) end,
+           cancel_reason = case $2 when 'cancelled' then cancel_reason end,
+           late_cancelled = $2 = 'cancelled' and late_cancelled
+         where id = $1",
+    )
+    .bind(id)
+    .bind(status.as_str())
+    .execute(&mut **tx)
+    .await?;
+    by_id(tx, id).await?.ok_or(sqlx::Error::RowNotFound)
 }
 
 /// Cancels: the row stays, its claims are [`release`]d by the caller.

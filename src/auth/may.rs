@@ -71,6 +71,10 @@ permissions! {
         &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient];
     /// A patient books, moves and cancels his own alone.
     WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
+    /// What the desk does when somebody comes, or does not.
+    ReceivePatients = "appointments.receive": &[ClinicAdmin, Doctor, Receptionist];
+    /// A doctor sees his own patients alone.
+    ConductVisits = "appointments.conduct": &[ClinicAdmin, Doctor];
     /// One's own visits, for a calendar elsewhere.
     OwnCalendar = "calendar.own": &[Doctor, Therapist, Patient];
     /// Many at a time, from a file.

@@ -57,7 +57,7 @@ impl CalendarApi {
             location: query.location_id,
         };
         let most = frame.view.most_items();
-        let rows = store::days(&mut conn, &frame.spans, &narrow, most).await?;
+        let rows = store::days(&mut conn, &frame, &narrow, most).await?;
         drop(conn);
         let calendar = frame.filled(rows, today);
         let shown: Vec<Uuid> =

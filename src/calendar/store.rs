@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::document::Entry;
-use super::view::{Counts, Short};
+use super::view::{Counts, Frame, HolidayView, Short};
 use crate::auth::Role;
 use crate::db::Tx;
 use crate::doctors::hours::Span;
@@ -117,7 +117,7 @@ pub async fn entries(
         (Role::Patient, Some(patient)) => (entries!("a.patient_id = $1"), patient.0),
         (Role::Doctor, _) => (entries!("a.doctor_id = $1"), account.0),
         _ => (
-            entries!("a.id in (select appointment_id from claims where subject_id = $1 and during && tstzrange($2, $3))"),
+            entries!("a.resource_ids <> '{}' and a.resource_ids @> array[$1::uuid]"),
             account.0,
         ),
     };
@@ -144,14 +144,18 @@ pub struct Narrow {
 pub struct DayRow {
     pub counts: Counts,
     pub items: Vec<Short>,
+    pub holidays: Vec<HolidayView>,
 }
 
-/// Each of the days (`$1`, `$2`: from and to) with its counts and its first `$3` visits. All visits of a day are read once.
+/// Each of the days (`$1`, `$2`: from and to; `$8`: the date) with its counts and its first `$3` visits. All visits of a day are read once.
 macro_rules! days {
     ($whose:literal) => {
         concat!(
-            "select counts, items
-             from unnest($1::timestamptz[], $2::timestamptz[]) with ordinality as d (day_from, day_to, n)
+            "select counts, items,
+                    (select coalesce(json_agg(json_build_object('name', h.name, 'location_id', h.location_id) order by h.name, h.id), '[]')
+                     from holidays h where h.first_day <= date and date <= h.last_day
+                       and ($7::uuid is null or h.location_id is null or h.location_id = $7)) as holidays
+             from unnest($1::timestamptz[], $2::timestamptz[], $8::date[]) with ordinality as d (day_from, day_to, date, n)
              cross join lateral (
                select json_build_object(
                         'total', count(*), 'booked', count(*) filter (where status = 'booked'),
@@ -165,12 +169,13 @@ macro_rules! days {
                       coalesce(json_agg(json_build_object(
                         'id', id, 'number', number, 'patient_id', patient_id, 'patient_name', patient_name,
                         'doctor_id', doctor_id, 'doctor_name', doctor_name, 'location_id', location_id, 'kind', kind,
-                        'status', status, 'starts_at', starts_at, 'ends_at', ends_at, 'overbooked', overbooked)
+                        'status', status, 'starts_at', starts_at, 'ends_at', ends_at, 'overbooked', overbooked,
+                        'late_cancelled', late_cancelled)
                         order by starts_at, id) filter (where place <= $3), '[]') as items
                from (
                  select a.id, a.number, a.patient_id, p.full_name as patient_name, a.doctor_id, u.full_name as doctor_name,
                         a.location_id, a.kind, a.status, lower(a.during) as starts_at, upper(a.during) as ends_at,
-                        a.overbook_reason is not null as overbooked,
+                        a.overbook_reason is not null as overbooked, a.late_cancelled,
                         row_number() over (order by lower(a.during), a.id) as place
                  from appointments a join patients p on p.id = a.patient_id join users u on u.id = a.doctor_id
                  where ", $whose, " and lower(a.during) >= day_from and lower(a.during) < day_to
@@ -184,7 +189,7 @@ macro_rules! days {
 /// The days of a calendar, in order, in one round trip.
 pub async fn days(
     conn: &mut Conn,
-    days: &[Span],
+    frame: &Frame,
     narrow: &Narrow,
     most: i64,
 ) -> sqlx::Result<Vec<DayRow>> {
@@ -200,16 +205,20 @@ pub async fn days(
         _ => (days!("$4::uuid is null"), None),
     };
     sqlx::query(sql)
-        .bind(days.iter().map(|day| day.from).collect::<Vec<_>>())
-        .bind(days.iter().map(|day| day.to).collect::<Vec<_>>())
+        .bind(frame.spans.iter().map(|day| day.from).collect::<Vec<_>>())
+        .bind(frame.spans.iter().map(|day| day.to).collect::<Vec<_>>())
         .bind(most)
         .bind(whose)
         .bind(doctor)
         .bind(patient)
         .bind(location)
+        .bind(&frame.dates)
         .try_map(|row: PgRow| {
-            let counts = row.try_get::<Json<_>, _>(0)?.0;
-            Ok(DayRow { counts, items: row.try_get::<Json<_>, _>(1)?.0 })
+            Ok(DayRow {
+                counts: row.try_get::<Json<_>, _>(0)?.0,
+                items: row.try_get::<Json<_>, _>(1)?.0,
+                holidays: row.try_get::<Json<_>, _>(2)?.0,
+            })
         })
         .fetch_all(conn)
         .await

@@ -86,6 +86,16 @@ pub struct Short {
     #[serde(serialize_with = "shown::serialize")]
     pub ends_at: DateTime<Utc>,
     pub overbooked: bool,
+    pub late_cancelled: bool,
+}
+
+/// A holiday that a day is part of.
+#[derive(Clone, Debug, Serialize, Deserialize, Object)]
+#[oai(rename = "CalendarHoliday")]
+pub struct HolidayView {
+    pub name: String,
+    /// Null: at every one.
+    pub location_id: Option<LocationId>,
 }
 
 /// How many visits there are, by status.
@@ -131,6 +141,8 @@ pub struct DayView {
     #[serde(with = "shown")]
     pub ends_at: DateTime<Utc>,
     pub is_today: bool,
+    /// Of the location that is asked for and of the whole clinic; unless one is asked for, of all.
+    pub holidays: Vec<HolidayView>,
     pub counts: Counts,
     /// By time: 400 at most in a day's view, 100 for each day of a week, 6 for each of a month.
     pub items: Vec<Short>,
@@ -183,6 +195,7 @@ impl Frame {
                 starts_at: span.from,
                 ends_at: span.to,
                 is_today: *date == today,
+                holidays: row.holidays,
                 more: row.counts.total - row.items.len() as i64,
                 counts: row.counts,
                 items: row.items,

@@ -72,6 +72,8 @@ pub enum Delivery {
     RetryIn { delay: Duration, error: String },
     /// It will never work.
     Failed { error: String },
+    /// It was nobody's message, and what it asked for is done.
+    Done,
     /// Its time passed before it could be handed over.
     Expired,
     /// Nobody needs it any more, or there is no way to the person.
@@ -257,6 +259,7 @@ pub async fn finish(
         Delivery::Waits { channel, delay } => ("sent", Some(channel), None, Some(*delay)),
         Delivery::Failed { error } => ("failed", None, text(error), None),
         Delivery::Needless { why } => ("suppressed", None, text(why), None),
+        Delivery::Done => ("sent", None, None, None),
         Delivery::Expired => ("expired", None, None, None),
         Delivery::RetryIn { delay, error } => ("queued", None, text(error), Some(*delay)),
     };

@@ -1,4 +1,4 @@
-//! All SQL of the list of messages. Nothing here reads a payload.
+//! All SQL of the list of messages. Nothing here reads a payload. Chores are rows of the outbox too, and nobody's messages.
 
 use std::collections::HashMap;
 
@@ -50,7 +50,7 @@ macro_rules! list {
                     error_class, last_error
              from outbox where ",
             $filter,
-            " and id < $2 and ($3::text is null or channel = $3) order by id desc limit $4"
+            " and id < $2 and ($3::text is null or channel = $3) and purpose not like 'chore.%' order by id desc limit $4"
         )
     };
 }
@@ -111,7 +111,7 @@ pub async fn by_id(conn: &mut Conn, id: MessageId) -> sqlx::Result<Option<Messag
     let rows: Vec<MessageRow> = sqlx::query_as(
         "select id, purpose, patient_id, status, channel, attempts, due_at, expires_at, done_at, created_at,
                 error_class, last_error
-         from outbox where id = $1",
+         from outbox where id = $1 and purpose not like 'chore.%'",
     )
     .bind(id)
     .fetch_all(&mut *conn)

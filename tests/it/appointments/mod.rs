@@ -2,6 +2,7 @@
 
 mod clock;
 mod finding;
+mod life;
 mod moving;
 
 use nadi::auth::Role;

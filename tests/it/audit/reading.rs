@@ -85,6 +85,7 @@ async fn every_get_that_shows_personal_data_leaves_its_row() {
         ("/patients/{id}", format!("/patients/{}", clinic.patients[0])),
         ("/patients/{id}/consents", format!("/patients/{}/consents", clinic.patients[0])),
         ("/appointments/{id}", format!("/appointments/{visit}")),
+        ("/appointments/{id}/history", format!("/appointments/{visit}/history")),
         ("/users/{id}/avatar", avatar),
         ("/users/{id}", format!("/users/{}", clinic.account(Role::Receptionist))),
         ("/doctors/{id}", format!("/doctors/{doctor}")),

@@ -59,6 +59,20 @@ async fn days_weeks_and_months_have_their_visits_counts_and_bounds() {
     assert_eq!(show(&here).await["counts"]["total"], 6);
     let nobody = format!("view=month&date=2099-01-20&doctor_id={}", nadi::ids::new_uuid());
     assert_eq!(show(&nobody).await["counts"]["total"], 0);
+    sqlx::query(
+        "insert into holidays (id, location_id, first_day, last_day, name)
+         values (gen_random_uuid(), null, '2099-01-06', '2099-01-07', 'Vishu'),
+                (gen_random_uuid(), $1, '2099-01-07', '2099-01-07', 'Painting')",
+    )
+    .bind(clinic.location)
+    .execute(&mut clinic.connection().await)
+    .await
+    .unwrap();
+    let week = show("view=week&date=2099-01-05").await;
+    let names = |day: usize| week["days"][day]["holidays"].as_array().unwrap().clone();
+    assert_eq!((names(0).len(), names(1).len(), names(3).len()), (0, 1, 0));
+    assert_eq!(names(2)[0], json!({ "name": "Painting", "location_id": clinic.location }));
+    assert_eq!(names(2)[1], json!({ "name": "Vishu", "location_id": null }));
     let today = show("view=day").await;
     assert_eq!(today["days"][0]["is_today"], true);
 

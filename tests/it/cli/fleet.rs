@@ -46,6 +46,7 @@ impl Fleet {
         self.execute(
             slug,
             "drop table calendar_feeds;
+             drop index appointments_resources;
              delete from refinery_schema_history where version = 15;
              update clinic_identity set schema_level = 12",
         )

@@ -18,6 +18,11 @@ pub(super) enum Names {
     Session,
     Patient,
     Visit,
+    /// Whose patient is here.
+    CheckedInVisit,
+    /// Whose patient is being seen.
+    StartedVisit,
+    CancelledVisit,
     Doctor,
     /// One without visits, for what would be refused otherwise.
     NewDoctor,
@@ -125,6 +130,9 @@ impl Scene {
                 }
                 visit.id()
             }
+            Names::CheckedInVisit | Names::StartedVisit | Names::CancelledVisit => {
+                self.stepped(names).await
+            }
             Names::Oneself => caller.account_id.clone().unwrap(),
             Names::Doctor => self.here.doctor.to_string(),
             Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
@@ -153,7 +161,10 @@ impl Scene {
                 sessions.body["items"][0]["id"].as_str().unwrap().to_owned()
             }
             Names::Patient => there.patients[0].to_string(),
-            Names::Visit => {
+            Names::Visit
+            | Names::CheckedInVisit
+            | Names::StartedVisit
+            | Names::CancelledVisit => {
                 let desk = self.staff(there, Receptionist).await;
                 let visit = there.visit("2099-06-01T04:30:00Z");
                 desk.post_with_key("/appointments", &visit, "the same each time")
@@ -174,6 +185,24 @@ impl Scene {
             Names::Message => self.message(there).await,
             Names::Owner => nadi::ids::new_uuid().to_string(),
         }
+    }
+
+    /// A visit that has come so far.
+    async fn stepped(&self, names: Names) -> String {
+        let admin = self.staff(&self.here, ClinicAdmin).await;
+        let visit = admin.post("/appointments", &self.visit()).await.expect(201).id();
+        let steps: &[&str] = match names {
+            Names::CheckedInVisit => &["check-in"],
+            Names::StartedVisit => &["check-in", "start"],
+            _ => &[],
+        };
+        for step in steps {
+            admin.post(&format!("/appointments/{visit}/{step}"), &Value::Null).await.expect(200);
+        }
+        if names == Names::CancelledVisit {
+            admin.delete(&format!("/appointments/{visit}")).await.expect(200);
+        }
+        visit
     }
 
     /// Made by a clinic's own admin.

@@ -4,6 +4,7 @@ mod accounts;
 mod appointments;
 mod audit;
 mod auth;
+mod calendar;
 mod doctors;
 mod locations;
 mod messaging;
@@ -25,6 +26,7 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     patients::ROWS,
     messaging::ROWS,
     appointments::ROWS,
+    calendar::ROWS,
     staff::ROWS,
     locations::ROWS,
     doctors::ROWS,
