@@ -128,18 +128,10 @@ impl App {
             inbound: inbound.clone(),
         };
         let live = Live::new(directory.clone(), core.freshness.clone());
-        let rounds = Rounds {
-            messages: deliverer,
-            directory: directory.clone(),
-            chores: chores(),
-        };
+        let rounds = Rounds { messages: deliverer, directory: directory.clone(), chores: chores() };
         let stop_sending = CancellationToken::new();
-        let worker = Worker::new(
-            rounds,
-            hinter.clone(),
-            worker::Settings::default(),
-            stop_sending.clone(),
-        );
+        let worker =
+            Worker::new(rounds, hinter.clone(), worker::Settings::default(), stop_sending.clone());
         fast_path.answered_by(&worker);
         let reads = Arc::new(Reads::default());
         let sessions = Arc::new(Sessions::new(core.freshness.clone(), core.notices.clone()));

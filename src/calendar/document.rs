@@ -134,9 +134,7 @@ impl Calendar<'_> {
                 String::new()
             }
             (Kind::HomeVisit, _) => entry.address.clone(),
-            (Kind::InPerson, _) if entry.location_address.is_empty() => {
-                entry.location_name.clone()
-            }
+            (Kind::InPerson, _) if entry.location_address.is_empty() => entry.location_name.clone(),
             (Kind::InPerson, _) => format!("{}, {}", entry.location_name, entry.location_address),
         }
     }

@@ -116,10 +116,7 @@ pub async fn entries(
     let (sql, whose) = match (feed.role, feed.patient) {
         (Role::Patient, Some(patient)) => (entries!("a.patient_id = $1"), patient.0),
         (Role::Doctor, _) => (entries!("a.doctor_id = $1"), account.0),
-        _ => (
-            entries!("a.resource_ids <> '{}' and a.resource_ids @> array[$1::uuid]"),
-            account.0,
-        ),
+        _ => (entries!("a.resource_ids <> '{}' and a.resource_ids @> array[$1::uuid]"), account.0),
     };
     sqlx::query_as(sql)
         .bind(whose)
@@ -196,7 +193,9 @@ pub async fn days(
     let Narrow { subject, doctor, patient, location } = *narrow;
     let (sql, whose) = match (subject, doctor, patient, location) {
         (Some(subject), ..) => (
-            days!("a.id in (select appointment_id from claims where subject_id = $4 and during && tstzrange(day_from, day_to))"),
+            days!(
+                "a.id in (select appointment_id from claims where subject_id = $4 and during && tstzrange(day_from, day_to))"
+            ),
             Some(subject),
         ),
         (_, Some(doctor), ..) => (days!("a.doctor_id = $4"), Some(doctor.0)),

@@ -72,16 +72,15 @@ fn changes(zone: Tz, within: Span) -> Vec<Change> {
 /// The yearly rule of one change in each of the years, if they follow one: `BYMONTH=10;BYDAY=-1SU`.
 fn yearly(all: &[&Change]) -> Option<String> {
     let first = all.first()?;
-    let follow = all.windows(2).all(|pair| {
-        pair[0].is_like(pair[1]) && pair[0].civil.year() + 1 == pair[1].civil.year()
-    });
+    let follow = all
+        .windows(2)
+        .all(|pair| pair[0].is_like(pair[1]) && pair[0].civil.year() + 1 == pair[1].civil.year());
     if !follow || all.len() < 3 {
         return None; // two alike may be a coincidence
     }
     let nth = |change: &Change| change.civil.day0() / 7 + 1;
-    let is_last = |change: &Change| {
-        (change.civil + TimeDelta::days(7)).month() != change.civil.month()
-    };
+    let is_last =
+        |change: &Change| (change.civil + TimeDelta::days(7)).month() != change.civil.month();
     let place = if all.iter().all(|change| is_last(change)) {
         -1
     } else if all.iter().all(|change| nth(change) == nth(first)) {
@@ -228,7 +227,8 @@ mod tests {
                     .unwrap();
                 onsets = (start.year()..start.year() + 5)
                     .map(|year| {
-                        let first = NaiveDate::from_ymd_opt(year, month.parse().unwrap(), 1).unwrap();
+                        let first =
+                            NaiveDate::from_ymd_opt(year, month.parse().unwrap(), 1).unwrap();
                         let mut days: Vec<NaiveDate> = first
                             .iter_days()
                             .take_while(|day| day.month() == first.month())
@@ -242,7 +242,8 @@ mod tests {
                     })
                     .collect();
             }
-            for onset in onsets.into_iter().map(|civil| civil.and_utc() - TimeDelta::seconds(from)) {
+            for onset in onsets.into_iter().map(|civil| civil.and_utc() - TimeDelta::seconds(from))
+            {
                 if latest.0 < onset && onset <= at {
                     latest = (onset, to);
                 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::availability::{AvailabilityRequest, AvailabilityView};
 use super::model::{DoctorRequest, DoctorView, InvitedDoctorView, NewDoctor, Profile};
+use super::replace_hours::replace_hours;
 use super::store::{self, Filter};
 use super::time_off::{ListTimeOff, NewTimeOff, TimeOffView};
 use crate::audit::{self, Act, Seen};

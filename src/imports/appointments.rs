@@ -81,7 +81,14 @@ fn read_line(row: &Row, names: &Names, frame: &Frame, faults: &mut Vec<Fault>) -
     });
     // What has been may be in the past: it stands at that time.
     let stands = if is_past { json!({ "starts_at": starts_at }) } else { json!({}) };
-    let new = read_as(row.number, object(&mut values), object(&mut stands.clone()), frame, column, faults);
+    let new = read_as(
+        row.number,
+        object(&mut values),
+        object(&mut stands.clone()),
+        frame,
+        column,
+        faults,
+    );
     Some(Line { row: row.number, new: new?, location_id, status: status?, is_past })
 }
 
@@ -89,12 +96,7 @@ fn object(value: &mut Value) -> Map<String, Value> {
     value.as_object_mut().map(std::mem::take).unwrap_or_default()
 }
 
-fn cell<T>(
-    row: &Row,
-    column: &str,
-    parse: impl Parser<T>,
-    faults: &mut Vec<Fault>,
-) -> Option<T> {
+fn cell<T>(row: &Row, column: &str, parse: impl Parser<T>, faults: &mut Vec<Fault>) -> Option<T> {
     let text = row.required(column, faults)?;
     match parse(Value::from(text)) {
         Ok(value) => Some(value),
@@ -121,7 +123,10 @@ fn status(row: &Row, is_past: bool, faults: &mut Vec<Fault>) -> Option<Status> {
         return Some(if is_past { Completed } else { Booked });
     };
     let (allowed, words): (&[Status], _) = match is_past {
-        true => (&[Completed, Cancelled, NoShow], "a visit that has been is completed, cancelled or no_show"),
+        true => (
+            &[Completed, Cancelled, NoShow],
+            "a visit that has been is completed, cancelled or no_show",
+        ),
         false => (&[Booked, Confirmed], "a visit to come is booked or confirmed"),
     };
     let found = allowed.iter().copied().find(|status| status.as_str() == text.to_lowercase());

@@ -12,16 +12,8 @@ use crate::doctors::{AvailabilityRequest, Line, replace_hours};
 use crate::http::fields::{Fields, Frame};
 use crate::ids::DoctorId;
 
-pub const COLUMNS: [&str; 8] = [
-    "doctor",
-    "weekday",
-    "starts_at",
-    "ends_at",
-    "location",
-    "breaks",
-    "valid_from",
-    "valid_to",
-];
+pub const COLUMNS: [&str; 8] =
+    ["doctor", "weekday", "starts_at", "ends_at", "location", "breaks", "valid_from", "valid_to"];
 /// The first so many of them must be there.
 pub const NEEDED: usize = 4;
 
@@ -67,11 +59,11 @@ fn read_line(
     });
     let Value::Object(values) = values else { return None };
     let before = faults.len();
-    let line: Option<Line> =
-        read_as(row.number, values, Map::new(), frame, |field| field, faults);
+    let line: Option<Line> = read_as(row.number, values, Map::new(), frame, |field| field, faults);
     if location.is_none() {
         // Told in its own column already.
-        let told: Vec<Fault> = faults.drain(before..).filter(|f| f.column != "location_id").collect();
+        let told: Vec<Fault> =
+            faults.drain(before..).filter(|f| f.column != "location_id").collect();
         faults.extend(told);
     }
     let line = Line { pointer: format!("/{}", row.number), ..line? };
@@ -113,7 +105,12 @@ pub async fn replace(tx: &mut Tx, hours: &Hours, faults: &mut Vec<Fault>) -> sql
             // The constraint is the rule; the check above should leave it nothing to find.
             Err(error) if db::violated(&error) == Some("availability_no_overlap") => {
                 let row = request.items[0].pointer.trim_start_matches('/').parse().unwrap_or(0);
-                faults.push(Fault::new(row, "starts_at", "overlaps", "two lines of this doctor overlap"));
+                faults.push(Fault::new(
+                    row,
+                    "starts_at",
+                    "overlaps",
+                    "two lines of this doctor overlap",
+                ));
                 break; // nothing more can be tried in this transaction
             }
             Err(error) => return Err(error),

@@ -84,7 +84,11 @@ impl<'a> ApiExtractor<'a> for Csv {
     fn request_meta() -> Option<MetaRequest> {
         let schema = MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")));
         let content = vec![MetaMediaType { content_type: "text/csv", schema }];
-        Some(MetaRequest { description: Some("UTF-8, with a line of column names"), content, required: true })
+        Some(MetaRequest {
+            description: Some("UTF-8, with a line of column names"),
+            content,
+            required: true,
+        })
     }
 
     async fn from_request(

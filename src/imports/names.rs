@@ -130,7 +130,9 @@ impl Names {
         let found = self.wanted(cell).and_then(|wanted| self.patients.get(&wanted.key()));
         let (code, words) = match found.map(Vec::as_slice) {
             Some([one]) => return Some(*one),
-            Some([_, ..]) => ("ambiguous", "several patients have this phone number: give a patient number"),
+            Some([_, ..]) => {
+                ("ambiguous", "several patients have this phone number: give a patient number")
+            }
             _ => ("not_found", "no patient of this number, phone or id"),
         };
         faults.push(Fault::new(row.number, "patient", code, words));

@@ -86,7 +86,8 @@ impl Sheet {
         let mut faults = Vec::new();
         for (nth, name) in headers.iter().enumerate() {
             if !columns.contains(&name.as_str()) {
-                let words = format!("there is no column of this name; there are {}", columns.join(", "));
+                let words =
+                    format!("there is no column of this name; there are {}", columns.join(", "));
                 faults.push(Fault::new(1, name, "unknown_field", words));
             } else if headers[..nth].contains(name) {
                 faults.push(Fault::new(1, name, "repeated", "give this column once"));
@@ -167,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_file_of_other_columns_is_refused_as_a_whole() {
-        let problem = Sheet::read(b"patient,when\nP-1,now\n", &["patient", "time"], 2).err().unwrap();
+        let problem =
+            Sheet::read(b"patient,when\nP-1,now\n", &["patient", "time"], 2).err().unwrap();
         let pointers: Vec<_> =
             problem.errors.into_iter().map(|error| error.pointer.unwrap()).collect();
         assert_eq!(pointers, ["/1/when", "/1/time"]);

@@ -68,7 +68,8 @@ async fn a_book_of_past_and_coming_visits_is_taken_in_and_nobody_is_told() {
     .fetch_all(&mut clinic.connection().await)
     .await
     .unwrap();
-    let row = |status: &str, minutes, doubled, claims| (status.to_owned(), minutes, doubled, claims);
+    let row =
+        |status: &str, minutes, doubled, claims| (status.to_owned(), minutes, doubled, claims);
     assert_eq!(
         rows,
         [
@@ -102,7 +103,10 @@ async fn everything_that_is_wrong_is_named_by_row_and_column_and_nothing_is_chan
         .execute(&mut connection)
         .await
         .unwrap();
-    sqlx::query("update patients set phone = '+919847012345'").execute(&mut connection).await.unwrap();
+    sqlx::query("update patients set phone = '+919847012345'")
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let away = json!({ "starts_at": "2099-01-07T00:00:00Z", "ends_at": "2099-01-08T00:00:00Z" });
     admin.post(&format!("/doctors/{}/time-off", clinic.doctor), &away).await.expect(201);
     let patient = &numbers(&clinic).await[0];
@@ -165,7 +169,8 @@ async fn an_hour_that_comes_twice_is_the_earlier_and_patients_are_told_where_ask
     }
     // The last Sunday of an October to come.
     let october = NaiveDate::from_ymd_opt(2098, 10, 26).unwrap();
-    let file = format!("patient,doctor,date,time\n{},{DOCTOR},{october},02:30\n", clinic.patients[0]);
+    let file =
+        format!("patient,doctor,date,time\n{},{DOCTOR},{october},02:30\n", clinic.patients[0]);
     let keyed = || {
         let request = admin.request(Method::POST, "/imports/appointments?notify=true");
         let request = request.header("idempotency-key", "once").header("content-type", "text/csv");
@@ -174,7 +179,8 @@ async fn an_hour_that_comes_twice_is_the_earlier_and_patients_are_told_where_ask
 
     let done = admin.send(keyed()).await.expect(200);
     assert_eq!(admin.send(keyed()).await.expect(200).body, done.body, "the first answer again");
-    let other = admin.request(Method::POST, "/imports/appointments").header("idempotency-key", "once");
+    let other =
+        admin.request(Method::POST, "/imports/appointments").header("idempotency-key", "once");
     let other = other.header("content-type", "text/csv").body(file.clone());
     assert_eq!(admin.send(other).await.expect(422).problem(), "idempotency-key-reused");
 
@@ -199,7 +205,12 @@ async fn what_is_no_file_of_ours_is_refused_before_anything_is_looked_at() {
     assert_eq!(many.faults(), [("/2002/".to_owned(), "too_long".to_owned())]);
     let large = "x".repeat(1024 * 1024 + 1);
     import(&admin, "availability", &large).await.expect(413);
-    assert_eq!(import(&admin, "availability?dryrun=true", "doctor,weekday\n").await.expect(422).faults()[0].0, "dryrun");
+    assert_eq!(
+        import(&admin, "availability?dryrun=true", "doctor,weekday\n").await.expect(422).faults()
+            [0]
+        .0,
+        "dryrun"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,7 +275,11 @@ async fn two_thousand_visits_are_taken_in_at_once() {
     for (nth, patient) in patients.iter().enumerate() {
         let date = today + Days::new(1 + nth as u64 / 32);
         let minutes = 9 * 60 + nth % 32 * 15;
-        file.push_str(&format!("{patient},{DOCTOR},{date},{:02}:{:02}\n", minutes / 60, minutes % 60));
+        file.push_str(&format!(
+            "{patient},{DOCTOR},{date},{:02}:{:02}\n",
+            minutes / 60,
+            minutes % 60
+        ));
     }
 
     let began = std::time::Instant::now();

@@ -196,10 +196,7 @@ async fn a_step_honours_the_version_and_the_key_of_its_request() {
         request.header("if-match", etag).header("idempotency-key", key)
     };
 
-    assert_eq!(
-        desk.send(with("\"7\"", "a")).await.expect(412).problem(),
-        "precondition-failed"
-    );
+    assert_eq!(desk.send(with("\"7\"", "a")).await.expect(412).problem(), "precondition-failed");
     let first = desk.send(with(booked.header("etag"), "b")).await.expect(200);
     let again = desk.send(with(booked.header("etag"), "b")).await.expect(200);
 

@@ -1,6 +1,8 @@
 //! Feeds, read by a parser that is not ours.
 
-use calcard::icalendar::{ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarProperty};
+use calcard::icalendar::{
+    ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarProperty,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use nadi::auth::Role;
 use reqwest::Method;
@@ -24,7 +26,8 @@ fn parsed(text: &str) -> ICalendar {
 }
 
 fn events(calendar: &ICalendar) -> Vec<&ICalendarComponent> {
-    let is_event = |part: &&ICalendarComponent| part.component_type == ICalendarComponentType::VEvent;
+    let is_event =
+        |part: &&ICalendarComponent| part.component_type == ICalendarComponentType::VEvent;
     calendar.components.iter().filter(is_event).collect()
 }
 
@@ -35,7 +38,11 @@ fn text(event: &ICalendarComponent, property: ICalendarProperty) -> String {
 }
 
 /// The instant of a property, in the zone that it names.
-fn instant(calendar: &ICalendar, event: &ICalendarComponent, property: ICalendarProperty) -> DateTime<Utc> {
+fn instant(
+    calendar: &ICalendar,
+    event: &ICalendarComponent,
+    property: ICalendarProperty,
+) -> DateTime<Utc> {
     let entry = event.property(&property).unwrap();
     let zones = calendar.build_tz_resolver();
     let zone = zones.resolve_or_default(entry.tz_id());
@@ -55,14 +62,21 @@ async fn location(clinic: &TestClinic, zone: &str) -> Uuid {
 }
 
 /// Whatever somebody types, and whatever a clinic is called: text without a meaning of its own.
-const HOSTILE: &str = "മലയാളം; സംസാരിക്കുന്നവർ, \\n \"ഡോക്ടർ\" വൈദ്യരത്നം ആയുർവേദ ചികിത്സാലയം തൃശ്ശൂർ\r\nBEGIN:VEVENT\nUID:x";
+const HOSTILE: &str =
+    "മലയാളം; സംസാരിക്കുന്നവർ, \\n \"ഡോക്ടർ\" വൈദ്യരത്നം ആയുർവേദ ചികിത്സാലയം തൃശ്ശൂർ\r\nBEGIN:VEVENT\nUID:x";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hours_are_right_on_both_sides_of_every_change_of_the_clocks() {
     let (_platform, clinic) = TestClinic::new().await;
     let today = Utc::now().date_naive().and_hms_opt(9, 30, 0).unwrap().and_utc();
     let mut expected = Vec::new();
-    for zone in ["Europe/Berlin", "America/New_York", "Australia/Sydney", "Asia/Kolkata", "Africa/Casablanca"] {
+    for zone in [
+        "Europe/Berlin",
+        "America/New_York",
+        "Australia/Sydney",
+        "Asia/Kolkata",
+        "Africa/Casablanca",
+    ] {
         let location = location(&clinic, zone).await;
         for week in -12..56 {
             let at = today + TimeDelta::weeks(week);
@@ -149,7 +163,8 @@ async fn a_feed_is_whole_whatever_is_written_in_it_and_says_no_more_than_it_must
     }
 
     // Names only where the doctor asks for them; and then at another address.
-    let named = doctor.post("/calendar/feed/rotate?patient_names=true", &json!({})).await.expect(200);
+    let named =
+        doctor.post("/calendar/feed/rotate?patient_names=true", &json!({})).await.expect(200);
     assert_eq!(named.body["patient_names"], true);
     clinic.anybody().get(&feed).await.expect(404);
     let answer = clinic.anybody().get(&path(&named)).await.expect(200);
@@ -218,7 +233,11 @@ async fn an_address_is_good_at_its_clinic_until_it_is_given_up_or_its_owner_goes
     anybody.get(&forged).await.expect(404);
     anybody.get("/calendar/nothing.ics").await.expect(404);
 
-    let rotate = |names| doctor.request(Method::POST, &format!("/calendar/feed/rotate?patient_names={names}")).header("idempotency-key", "once");
+    let rotate = |names| {
+        doctor
+            .request(Method::POST, &format!("/calendar/feed/rotate?patient_names={names}"))
+            .header("idempotency-key", "once")
+    };
     let first = doctor.send(rotate(false)).await.expect(200);
     let again = doctor.send(rotate(false)).await.expect(200);
     assert_eq!(first.body, again.body, "the same key, the same address");

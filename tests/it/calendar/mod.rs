@@ -43,7 +43,8 @@ async fn days_weeks_and_months_have_their_visits_counts_and_bounds() {
         (&counts["total"], &counts["booked"], &counts["cancelled"], &counts["overbooked"]),
         (&json!(4), &json!(3), &json!(1), &json!(1))
     );
-    let starts: Vec<_> = only["items"].as_array().unwrap().iter().map(|v| &v["starts_at"]).collect();
+    let starts: Vec<_> =
+        only["items"].as_array().unwrap().iter().map(|v| &v["starts_at"]).collect();
     assert!(starts.is_sorted_by_key(|at| at.as_str().unwrap()), "{starts:?}");
     assert_eq!(only["items"][0]["patient_name"], "Lakshmi Menon");
 

@@ -79,7 +79,9 @@ impl Scene {
 
     pub(super) fn visits_file(&self) -> Value {
         let patient = self.here.patients[0];
-        json!(format!("patient,doctor,date,time\n{patient},doctor@shanti.example,2099-06-01,10:00\n"))
+        json!(format!(
+            "patient,doctor,date,time\n{patient},doctor@shanti.example,2099-06-01,10:00\n"
+        ))
     }
 
     /// Somebody of a role; somebody new where the operation ends his session.
@@ -161,10 +163,7 @@ impl Scene {
                 sessions.body["items"][0]["id"].as_str().unwrap().to_owned()
             }
             Names::Patient => there.patients[0].to_string(),
-            Names::Visit
-            | Names::CheckedInVisit
-            | Names::StartedVisit
-            | Names::CancelledVisit => {
+            Names::Visit | Names::CheckedInVisit | Names::StartedVisit | Names::CancelledVisit => {
                 let desk = self.staff(there, Receptionist).await;
                 let visit = there.visit("2099-06-01T04:30:00Z");
                 desk.post_with_key("/appointments", &visit, "the same each time")

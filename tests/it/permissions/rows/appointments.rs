@@ -23,7 +23,13 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
     row("post", "/appointments/{id}/confirm", DESK_AND_PATIENT, Names::Visit, nothing),
     row("post", "/appointments/{id}/check-in", DESK, Names::Visit, nothing),
     row("post", "/appointments/{id}/start", &[ClinicAdmin, Doctor], Names::CheckedInVisit, nothing),
-    row("post", "/appointments/{id}/complete", &[ClinicAdmin, Doctor], Names::StartedVisit, nothing),
+    row(
+        "post",
+        "/appointments/{id}/complete",
+        &[ClinicAdmin, Doctor],
+        Names::StartedVisit,
+        nothing,
+    ),
     row("post", "/appointments/{id}/no-show", DESK, Names::Visit, nothing),
     row(
         "get",
