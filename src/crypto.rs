@@ -159,6 +159,8 @@ pub struct ClinicKeys {
     pub letters: [u8; 32],
     /// Signs what links and buttons in messages carry.
     pub replies: [u8; 32],
+    /// The addresses of calendar feeds.
+    pub feeds: [u8; 32],
     /// Names the rooms of video visits, so that nobody guesses one.
     pub video_rooms: [u8; 32],
     /// Authenticates tickets for listening (`live/ticket.rs`).
@@ -179,6 +181,7 @@ impl ClinicKeys {
             one_time_codes: expand(&hkdf, "one-time codes"),
             letters: expand(&hkdf, "letters"),
             replies: expand(&hkdf, "replies to messages"),
+            feeds: expand(&hkdf, "calendar feeds"),
             video_rooms: expand(&hkdf, "video rooms"),
             live_tickets: expand(&hkdf, "live tickets"),
             fields: SealingKey::new(&expand(&hkdf, "field encryption")),

@@ -14,10 +14,13 @@ use crate::auth::email::EmailApi;
 use crate::auth::passwords::api::PasswordsApi;
 use crate::auth::second_factor::api::SecondFactorApi;
 use crate::auth::second_factor::settings::SignInSettingsApi;
+use crate::calendar::api::CalendarApi;
+use crate::calendar::feed_api::FeedsApi;
 use crate::doctors::api::DoctorsApi;
 use crate::doctors::extra::api::ExtraHoursApi;
 use crate::holidays::api::HolidaysApi;
 use crate::http::openapi;
+use crate::imports::api::ImportsApi;
 use crate::live::api::LiveApi;
 use crate::locations::api::LocationsApi;
 use crate::messaging::consents::api::ConsentsApi;
@@ -61,6 +64,7 @@ pub(super) type ClinicApis = (
     (DoctorsApi, ExtraHoursApi),
     PatientsApi,
     (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, SeriesApi, LiveApi),
+    (CalendarApi, FeedsApi, ImportsApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -76,6 +80,7 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         (DoctorsApi, ExtraHoursApi),
         PatientsApi,
         (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, SeriesApi, LiveApi),
+        (CalendarApi, FeedsApi, ImportsApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),

@@ -367,6 +367,16 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     .await
 }
 
+/// Puts a visit into a status that it had elsewhere. Nobody is told, and when it took its steps is not known.
+pub async fn settle(tx: &mut Tx, id: AppointmentId, status: Status) -> sqlx::Result<()> {
+    sqlx::query("update appointments set status = $2 where id = $1")
+        .bind(id)
+        .bind(status.as_str())
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
 /// Rewrites what is said of a visit that stays where it is.
 pub async fn describe(tx: &mut Tx, view: &AppointmentView) -> sqlx::Result<(DateTime<Utc>, i64)> {
     sqlx::query_as(

@@ -77,6 +77,10 @@ permissions! {
     ReceivePatients = "appointments.receive": &[ClinicAdmin, Doctor, Receptionist];
     /// A doctor sees his own patients alone.
     ConductVisits = "appointments.conduct": &[ClinicAdmin, Doctor];
+    /// One's own visits, for a calendar elsewhere.
+    OwnCalendar = "calendar.own": &[Doctor, Therapist, Patient];
+    /// Many at a time, from a file.
+    Import = "imports.run": &[ClinicAdmin];
     ReadTemplates = "templates.read": &[ClinicAdmin];
     WriteTemplates = "templates.write": &[ClinicAdmin];
     /// Who did and who read what.

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::availability::{AvailabilityRequest, AvailabilityView};
 use super::extra;
 use super::model::{DoctorRequest, DoctorView, InvitedDoctorView, NewDoctor, Profile};
+use super::replace_hours::replace_hours;
 use super::store::{self, Filter};
 use super::time_off::{ListTimeOff, NewTimeOff, TimeOffView};
 use crate::audit::{self, Act, Seen};
@@ -252,12 +253,8 @@ impl DoctorsApi {
         let new = body.read_with(|fields, new| {
             AvailabilityRequest::check(new, fields, &standing, &extra, &places);
         })?;
-        store::clear_availability(&mut tx, id.0).await?;
-        store::insert_availability(&mut tx, id.0, &new.items).await.map_err(overlapping)?;
-        let version = store::touch(&mut tx, id.0).await?;
-        let items = store::availability(&mut tx, id.0).await?;
-        let act = Act::new("doctor.hours_changed", "doctor", id.0);
-        audit::record(&mut tx, act.details(json!({ "from": standing, "to": items }))).await?;
+        let replaced = replace_hours(&mut tx, id.0, &new.items).await;
+        let (items, version) = replaced.map_err(overlapping)?;
         tx.commit().await?;
         Ok(Stored { etag: ETag(version), view: AvailabilityView { items } })
     }

@@ -87,6 +87,10 @@ pub fn complete(derived: &str) -> Value {
     let mut description: Value = serde_json::from_str(derived).expect("poem-openapi writes JSON");
     let schemas = description["components"]["schemas"].clone();
     if let Some(paths) = description["paths"].as_object_mut() {
+        // Routes take whole segments: what a name ends with is looked at by its reader, and written here.
+        if let Some(feed) = paths.remove("/calendar/{feed_token}") {
+            paths.insert("/calendar/{feed_token}.ics".to_owned(), feed);
+        }
         for (path, methods) in paths.iter_mut() {
             for (method, operation) in methods.as_object_mut().into_iter().flatten() {
                 // Grouped by what they are about: `/appointments/{id}` under `appointments`.

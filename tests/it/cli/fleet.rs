@@ -12,7 +12,7 @@ use crate::support::{Ran, TestPlatform, nadi};
 
 /// This binary's level, and the one before.
 const LEVEL: i32 = 16;
-const BEFORE: i32 = 12;
+const BEFORE: i32 = 15;
 
 struct Fleet {
     platform: TestPlatform,
@@ -47,7 +47,7 @@ impl Fleet {
             slug,
             "drop table returned_letters;
              delete from refinery_schema_history where version = 16;
-             update clinic_identity set schema_level = 12",
+             update clinic_identity set schema_level = 15",
         )
         .await;
     }

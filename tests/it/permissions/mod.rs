@@ -29,6 +29,9 @@ async fn ask(scene: &Scene, caller: &Caller, row: &Row, id: &str) -> Answer {
     let body = (row.body)(scene);
     request = match body {
         Value::Null => request,
+        Value::String(file) if file.contains(',') => {
+            request.header("content-type", "text/csv").body(file)
+        }
         Value::String(_) => request.header("content-type", "image/png").body(png(8, 8)),
         body => request.json(&body),
     };

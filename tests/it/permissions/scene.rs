@@ -95,6 +95,17 @@ impl Scene {
         self.here.visit(&format!("{date}T{:02}:{:02}:00Z", minutes / 60, minutes % 60))
     }
 
+    pub(super) fn hours_file(&self) -> Value {
+        json!("doctor,weekday,starts_at,ends_at\ndoctor@shanti.example,1,09:00,12:00\n")
+    }
+
+    pub(super) fn visits_file(&self) -> Value {
+        let patient = self.here.patients[0];
+        json!(format!(
+            "patient,doctor,date,time\n{patient},doctor@shanti.example,2099-06-01,10:00\n"
+        ))
+    }
+
     /// Somebody of a role; somebody new where the operation ends his session.
     pub(super) async fn caller(&self, role: Role, row: &Row) -> Caller {
         let fresh = row.path.starts_with("/auth/logout") || row.names == Names::Session;

@@ -4,6 +4,7 @@ mod accounts;
 mod appointments;
 mod audit;
 mod auth;
+mod calendar;
 mod doctors;
 mod live;
 mod locations;
@@ -28,6 +29,7 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     messaging::ROWS,
     appointments::ROWS,
     live::ROWS,
+    calendar::ROWS,
     staff::ROWS,
     locations::ROWS,
     doctors::ROWS,
