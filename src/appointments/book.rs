@@ -118,7 +118,7 @@ pub(super) async fn write(
         view: &view,
         overbook_reason: decided.overbook_reason.as_deref(),
         claims: &decided.claims,
-        message: (word == Word::Given).then_some(message),
+        message,
     };
     let (claimed, number, created_at) = store::insert(tx, &writing).await?;
     // The constraint is the rule: what was decided above is a courtesy.

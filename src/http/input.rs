@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use poem::http::StatusCode;
-use poem::{Request, RequestBody, Result};
+use poem::{FromRequest, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaParamIn, MetaRequest, MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};

@@ -136,6 +136,8 @@ impl ImportsApi {
                 Found::New(kept) => kept,
             };
         }
+        let today = time::date_in(clinic.zone, clinic.clock.now());
+        availability::check(&mut tx, &hours, &names, today, &frame, &mut faults).await?;
         let lines = availability::replace(&mut tx, &hours, &mut faults).await?;
         if !dry_run && !faults.is_empty() {
             return Err(refused(faults));

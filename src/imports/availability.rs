@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::Weekday;
+use chrono::{NaiveDate, Weekday};
 use serde_json::{Map, Value, json};
 
 use super::names::Names;
 use super::sheet::{Fault, Row, read_as};
 use crate::db::{self, Tx};
-use crate::doctors::{AvailabilityRequest, Line, replace_hours};
+use crate::doctors::{AvailabilityRequest, Line, extra, replace_hours};
 use crate::http::fields::{Fields, Frame};
 use crate::ids::DoctorId;
 
@@ -29,10 +29,24 @@ pub fn read(rows: &[Row], names: &Names, frame: &Frame, faults: &mut Vec<Fault>)
             hours.entry(doctor).or_insert_with(items).items.push(line);
         }
     }
+    hours
+}
+
+/// How the lines of each doctor go with each other and with the extra days to come; what does not is noted. The transaction holds the
+/// doctors' locks.
+pub async fn check(
+    tx: &mut Tx,
+    hours: &Hours,
+    names: &Names,
+    today: NaiveDate,
+    frame: &Frame,
+    faults: &mut Vec<Fault>,
+) -> sqlx::Result<()> {
     let places = names.places();
-    for request in hours.values() {
+    for (doctor, request) in hours {
+        let extra = extra::to_come(tx, *doctor, today).await?;
         let mut fields = Fields::of_body(Map::new(), frame.clone());
-        request.check(&mut fields, &[], &places);
+        request.check(&mut fields, &[], &extra, &places);
         // Each line lies at `/<row>`.
         faults.extend(fields.finish().into_iter().map(|error| {
             let pointer = error.pointer.clone().unwrap_or_default();
@@ -40,7 +54,7 @@ pub fn read(rows: &[Row], names: &Names, frame: &Frame, faults: &mut Vec<Fault>)
             Fault::new(row, "starts_at", error.code, error.message)
         }));
     }
-    hours
+    Ok(())
 }
 
 fn read_line(

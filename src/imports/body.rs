@@ -1,17 +1,16 @@
 //! A body that is CSV, taken whole and judged later, as JSON bodies are (`http/input.rs`).
 
-use poem::http::{StatusCode, header};
+use poem::http::StatusCode;
 use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
-use tokio::io::AsyncReadExt;
-use tokio::time::timeout;
 
 use crate::error::{FieldError, Problem};
+use crate::http::body;
 use crate::http::context::Context;
 use crate::http::fields::Frame;
 use crate::http::idempotency;
-use crate::http::input::{BODY_LIMIT, PATIENCE};
+use crate::http::input::BODY_LIMIT;
 
 /// A CSV file.
 pub struct Csv {
@@ -35,31 +34,9 @@ impl Csv {
     }
 }
 
-async fn take(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Problem> {
-    let too_large = || {
-        let words = format!("a file may have at most {BODY_LIMIT} bytes; import it in parts");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", words)
-    };
-    let announced = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BODY_LIMIT) {
-        return Err(too_large()); // the edge reads and drops it
-    }
-    let mut bytes = Vec::new();
-    let reader = body.take().map_err(Problem::internal)?.into_async_read();
-    let mut reader = reader.take(BODY_LIMIT as u64 + 1);
-    let read = timeout(PATIENCE, reader.read_to_end(&mut bytes)).await;
-    let slow = |_| {
-        let words = format!("the body did not arrive within {} seconds", PATIENCE.as_secs());
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", words)
-    };
-    read.map_err(slow)?.map_err(|_| Problem::bad_request("the body broke off"))?;
-    if bytes.len() > BODY_LIMIT {
-        return Err(too_large());
-    }
+async fn take(request: &Request, taken: &mut RequestBody) -> Result<Vec<u8>, Problem> {
+    let taken = taken.take().map_err(Problem::internal)?;
+    let bytes = body::whole(request.headers(), taken, BODY_LIMIT, "a file, which can be imported in parts,").await?;
     let is_csv = request.content_type().is_some_and(|said| {
         let essence = said.split(';').next().unwrap_or_default().trim();
         essence.eq_ignore_ascii_case("text/csv")

@@ -333,6 +333,7 @@ async fn of_notice(
         values: Values::Notice { at },
         channels: vec![Channel::Email],
         replies: Vec::new(),
+        unsubscribe: None,
         written_at: clinic.clock.now(),
     })))
 }
