@@ -556,10 +556,10 @@ pub async fn cancel(
 ) -> sqlx::Result<(DateTime<Utc>, i64, bool)> {
     let now = tx.now();
     sqlx::query_as(
-        "update appointments set
-           status = 'cancelled', cancel_reason = $2, version = version + 1, updated_at = now(),
-           late_cancelled = $3 > lower(during) - make_interval(mins => r.late_cancel_minutes)
-         from scheduling_rules r where id = $1 returning appointments.updated_at, appointments.version, late_cancelled",
+        "update appointments a set
+           status = 'cancelled', cancel_reason = $2, version = a.version + 1, updated_at = now(),
+           late_cancelled = $3 > lower(a.during) - make_interval(mins => r.late_cancel_minutes)
+         from scheduling_rules r where a.id = $1 returning a.updated_at, a.version, a.late_cancelled",
     )
     .bind(id)
     .bind(reason)
