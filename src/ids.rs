@@ -109,6 +109,8 @@ id! {
     AppointmentId,
     /// A room, a piece of equipment, or a therapist: then the same id as the therapist's account.
     ResourceId,
+    /// Visits that were booked as one.
+    SeriesId,
     /// A time that is kept for somebody.
     HoldId,
     /// Days on which nobody sits.

@@ -9,7 +9,7 @@ use super::store::{self, Writing};
 use crate::db::Tx;
 use crate::doctors::hours::{But, Open, Span};
 use crate::error::FieldError;
-use crate::ids::{AppointmentId, LocationId, MessageId, PatientId, ResourceId};
+use crate::ids::{AppointmentId, LocationId, MessageId, PatientId, ResourceId, SeriesId};
 
 #[derive(Debug, thiserror::Error)]
 pub enum BookError {
@@ -69,6 +69,25 @@ pub async fn book(
     now: DateTime<Utc>,
 ) -> Result<AppointmentView, BookError> {
     let decided = decide(tx, new, by, None, now).await?;
+    write(tx, new, decided, None, Word::Given, now).await
+}
+
+/// Whether the patient is told that a visit is booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    Given,
+    Withheld,
+}
+
+/// Makes a visit of what was decided; of a series too, of which the patient hears once.
+pub(super) async fn write(
+    tx: &mut Tx,
+    new: &AppointmentRequest,
+    decided: Decided,
+    series: Option<SeriesId>,
+    word: Word,
+    now: DateTime<Utc>,
+) -> Result<AppointmentView, BookError> {
     let mut view = AppointmentView {
         id: AppointmentId::new(),
         number: String::new(),
@@ -88,12 +107,13 @@ pub async fn book(
         cancel_reason: None,
         taken: Taken::default(),
         resource_ids: new.resources().to_vec(),
+        series_id: series,
         join_url: None,
         created_at: now,
         updated_at: now,
         version: 1,
     };
-    let message = MessageId::new();
+    let message = (word == Word::Given).then(MessageId::new);
     let writing = Writing {
         view: &view,
         overbook_reason: decided.overbook_reason.as_deref(),
@@ -105,7 +125,9 @@ pub async fn book(
     if claimed < decided.claims.len() as i64 {
         return Err(BookError::SlotTaken);
     }
-    tx.note_message(message);
+    if let Some(message) = message {
+        tx.note_message(message);
+    }
     view.number = number;
     view.created_at = created_at;
     view.updated_at = created_at;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::diary::Asked;
 use crate::doctors::hours::Span;
 use crate::http::fields::{self, Fault, Fields, Readable};
-use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId, ResourceId};
+use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId, ResourceId, SeriesId};
 use crate::time::{shown, shown_if_any};
 
 /// How doctor and patient meet.
@@ -165,6 +165,8 @@ pub struct AppointmentView {
     pub taken: Taken,
     /// What it takes beside its doctor and its patient.
     pub resource_ids: Vec<ResourceId>,
+    /// The series that it was booked with.
+    pub series_id: Option<SeriesId>,
     /// Of a video visit, from shortly before it until its end; else null. Answers to changes never show it.
     pub join_url: Option<String>,
     #[serde(with = "shown")]
@@ -276,7 +278,7 @@ pub fn no_repeats(ids: &[ResourceId]) -> bool {
 const LONGEST_USUAL: TimeDelta = TimeDelta::minutes(240);
 
 /// A visit begins on a whole minute.
-fn starting_time(value: Value) -> Result<DateTime<Utc>, Fault> {
+pub fn starting_time(value: Value) -> Result<DateTime<Utc>, Fault> {
     let at = fields::instant(value)?;
     let is_whole = at.timestamp_subsec_nanos() == 0 && at.timestamp() % 60 == 0;
     is_whole

@@ -1,7 +1,7 @@
 //! What must hold of slots and bookings whatever a clinic's hours, zone, rules and visits are. The oracle is written minute by
 //! minute, after the words of the contract, and shares no code with what it judges but the reading of a zone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -53,11 +53,13 @@ fn minute(minutes: u32) -> Minute {
 type Day = (u32, u32, Option<(u32, u32)>);
 
 fn day() -> impl Strategy<Value = Day> {
-    (0..95u32, 1..64u32, proptest::option::of((0..30u32, 1..8u32))).prop_map(|(from, length, pause)| {
-        let (from, to) = (from * 15, (from + length).min(96) * 15);
-        let pause = pause.map(|(at, length)| (from + at * 15, from + (at + length) * 15));
-        (from, to, pause.filter(|(_, until)| *until <= to))
-    })
+    (0..95u32, 1..64u32, proptest::option::of((0..30u32, 1..8u32))).prop_map(
+        |(from, length, pause)| {
+            let (from, to) = (from * 15, (from + length).min(96) * 15);
+            let pause = pause.map(|(at, length)| (from + at * 15, from + (at + length) * 15));
+            (from, to, pause.filter(|(_, until)| *until <= to))
+        },
+    )
 }
 
 /// A clinic with one doctor, one room, two patients, and what is wanted of them.
@@ -357,6 +359,10 @@ impl Clinic {
         TimeDelta::minutes(i64::from(minutes))
     }
 
+    fn civil_date(&self, at: DateTime<Utc>) -> NaiveDate {
+        at.with_timezone(&self.world.zone).date_naive()
+    }
+
     fn sits(&self, at: DateTime<Utc>) -> bool {
         self.open_at.contains(&at)
     }
@@ -386,6 +392,13 @@ impl Clinic {
                 prop_assert!(busy(&|one| !one.request.resources().is_empty(), true) <= 1);
                 at += TimeDelta::minutes(5);
             }
+        }
+        if let Some(most) = self.world.max_per_day {
+            let mut days = BTreeMap::new();
+            for visit in ordinary {
+                *days.entry(self.civil_date(visit.claims[0].during.from)).or_insert(0) += 1;
+            }
+            prop_assert!(days.values().all(|count| *count <= most), "{:?}", days);
         }
         // What the database's constraint says: no seat of anybody twice.
         let claims: Vec<&Claim> = self.visits.iter().flat_map(|visit| &visit.claims).collect();
@@ -435,8 +448,12 @@ impl Clinic {
                     return Ok(());
                 }
                 let by = Booker { only_patient: by_patient.then_some(patient) };
-                let request =
-                    self.request(patient, at.get(&slots).from, *with_room, *overbook && !by_patient);
+                let request = self.request(
+                    patient,
+                    at.get(&slots).from,
+                    *with_room,
+                    *overbook && !by_patient,
+                );
                 let decided = decided_by(&diary, &request, by, self.now());
                 let decided = decided.map_err(|error| TestCaseError::fail(error.to_string()))?;
                 prop_assert!(decided.overbook_reason.is_none(), "a free time is not doubled");
@@ -572,7 +589,11 @@ fn whole_day_is_offered(zone: Tz, date: NaiveDate) {
         return;
     };
     assert_eq!(slots.first().map(|slot| slot.from), Some(*first), "{zone} {date}");
-    assert_eq!(slots.last().map(|slot| slot.to), Some(*last + TimeDelta::minutes(5)), "{zone} {date}");
+    assert_eq!(
+        slots.last().map(|slot| slot.to),
+        Some(*last + TimeDelta::minutes(5)),
+        "{zone} {date}"
+    );
     assert!(slots.windows(2).all(|two| two[0].to == two[1].from), "{zone} {date}");
 }
 

@@ -14,7 +14,9 @@ use super::model::{AppointmentView, Status, Taken};
 use crate::audit::Actor;
 use crate::db::Tx;
 use crate::doctors::hours::Span;
-use crate::ids::{AppointmentId, DoctorId, HoldId, LocationId, MessageId, PatientId};
+use crate::ids::{
+    AccountId, AppointmentId, DoctorId, HoldId, LocationId, MessageId, PatientId, SeriesId,
+};
 use crate::tenancy::pools::Conn;
 
 impl sqlx::FromRow<'_, PgRow> for AppointmentView {
@@ -48,8 +50,9 @@ impl sqlx::FromRow<'_, PgRow> for AppointmentView {
                 started_at: row.try_get(20)?,
                 completed_at: row.try_get(21)?,
                 late_cancelled: row.try_get(22)?,
-                token: row.try_get(23)?,
+                token: row.try_get(24)?,
             },
+            series_id: row.try_get(23)?,
         })
     }
 }
@@ -67,7 +70,8 @@ macro_rules! view {
             "select a.id, a.number, a.patient_id, p.full_name, a.doctor_id, ", $doctor_name, ", a.location_id,
                     a.kind, a.status, lower(a.during), upper(a.during), a.overbook_reason is not null,
                     a.reason, a.address, a.cancel_reason, a.created_at, a.updated_at, a.version, a.resource_ids,
-                    a.checked_in_at, a.started_at, a.completed_at, a.late_cancelled, a.queue_number
+                    a.checked_in_at, a.started_at, a.completed_at, a.late_cancelled, a.series_id,
+                    a.queue_number
              from appointments a join patients p on p.id = a.patient_id ", $doctor, " ", $rest
         )
     };
@@ -81,6 +85,7 @@ pub struct Narrow {
     pub patient: Option<PatientId>,
     pub location: Option<LocationId>,
     pub status: Option<Status>,
+    pub overbooked: Option<bool>,
     /// The last row of the page before.
     pub after: Option<(DateTime<Utc>, AppointmentId)>,
     pub limit: i64,
@@ -104,6 +109,7 @@ pub async fn of_doctor(
            and (lower(a.during), a.id) > ($2, $4)
            and ($5::uuid is null or a.patient_id = $5) and ($6::uuid is null or a.location_id = $6)
            and ($7::text is null or a.status = $7)
+           and ($9::boolean is null or (a.overbook_reason is not null) = $9)
          order by lower(a.during), a.id limit $8"
     ))
     .bind(doctor)
@@ -114,6 +120,7 @@ pub async fn of_doctor(
     .bind(narrow.location)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -128,6 +135,7 @@ pub async fn of_patient(
         "where a.patient_id = $1 and lower(a.during) >= $2 and lower(a.during) < $3
            and (lower(a.during), a.id) > ($2, $4)
            and ($5::uuid is null or a.location_id = $5) and ($6::text is null or a.status = $6)
+           and ($8::boolean is null or (a.overbook_reason is not null) = $8)
          order by lower(a.during), a.id limit $7"
     ))
     .bind(patient)
@@ -137,6 +145,7 @@ pub async fn of_patient(
     .bind(narrow.location)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -150,6 +159,7 @@ pub async fn of_location(
     sqlx::query_as(view!(
         "where a.location_id = $1 and lower(a.during) >= $2 and lower(a.during) < $3
            and (lower(a.during), a.id) > ($2, $4) and ($5::text is null or a.status = $5)
+           and ($7::boolean is null or (a.overbook_reason is not null) = $7)
          order by lower(a.during), a.id limit $6"
     ))
     .bind(location)
@@ -158,6 +168,7 @@ pub async fn of_location(
     .bind(id)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -167,6 +178,7 @@ pub async fn of_everybody(conn: &mut Conn, narrow: &Narrow) -> sqlx::Result<Vec<
     sqlx::query_as(view!(
         "where lower(a.during) >= $1 and lower(a.during) < $2 and (lower(a.during), a.id) > ($1, $3)
            and ($4::text is null or a.status = $4)
+           and ($6::boolean is null or (a.overbook_reason is not null) = $6)
          order by lower(a.during), a.id limit $5"
     ))
     .bind(at)
@@ -174,6 +186,7 @@ pub async fn of_everybody(conn: &mut Conn, narrow: &Narrow) -> sqlx::Result<Vec<
     .bind(id)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -191,6 +204,7 @@ pub async fn claiming(
            and lower(a.during) >= $2 and (lower(a.during), a.id) > ($2, $4)
            and ($5::uuid is null or a.doctor_id = $5) and ($6::uuid is null or a.patient_id = $6)
            and ($7::uuid is null or a.location_id = $7) and ($8::text is null or a.status = $8)
+           and ($10::boolean is null or (a.overbook_reason is not null) = $10)
          order by lower(a.during), a.id limit $9"
     ))
     .bind(subject)
@@ -202,6 +216,7 @@ pub async fn claiming(
     .bind(narrow.location)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -222,6 +237,35 @@ pub async fn is_claimed_by(
 
 pub async fn by_id(conn: &mut Conn, id: AppointmentId) -> sqlx::Result<Option<AppointmentView>> {
     sqlx::query_as(view!("where a.id = $1")).bind(id).fetch_optional(conn).await
+}
+
+/// The visits of a series, by time; of those that claim somebody alone, if he is given.
+pub async fn of_series(
+    conn: &mut Conn,
+    id: SeriesId,
+    claiming: Option<AccountId>,
+) -> sqlx::Result<Vec<AppointmentView>> {
+    sqlx::query_as(view!(
+        "where a.series_id = $1 and ($2::uuid is null or exists (
+           select from claims c where c.appointment_id = a.id and c.subject_id = $2))
+         order by lower(a.during), a.id"
+    ))
+    .bind(id)
+    .bind(claiming)
+    .fetch_all(conn)
+    .await
+}
+
+/// The series itself, before its visits.
+pub async fn insert_series(tx: &mut Tx, id: SeriesId, patient: PatientId) -> sqlx::Result<()> {
+    let booked_by = tx.actor().account;
+    sqlx::query("insert into appointment_series (id, patient_id, booked_by) values ($1, $2, $3)")
+        .bind(id)
+        .bind(patient)
+        .bind(booked_by)
+        .execute(&mut **tx)
+        .await
+        .map(drop)
 }
 
 pub async fn location_zone(conn: &mut Conn, id: LocationId) -> sqlx::Result<Option<String>> {
@@ -255,7 +299,8 @@ pub struct Writing<'a> {
     pub view: &'a AppointmentView,
     pub overbook_reason: Option<&'a str>,
     pub claims: &'a [Claim],
-    pub message: MessageId,
+    /// None: the patient hears of it otherwise.
+    pub message: Option<MessageId>,
 }
 
 /// Visit, claims, audit and message in one statement: one round trip instead of four, at twice the rate. The claims that
@@ -269,8 +314,8 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     sqlx::query_as(concat!(
         "with visit as (
            insert into appointments (id, patient_id, doctor_id, location_id, kind, during, reason, address,
-                                     overbook_reason, booked_by, resource_ids)
-           values ($1, $2, $3, $4, $5, tstzrange($6, $7), $8, $9, $10, $11, $21)
+                                     overbook_reason, booked_by, resource_ids, series_id)
+           values ($1, $2, $3, $4, $5, tstzrange($6, $7), $8, $9, $10, $11, $21, $24)
            returning number, created_at),
          claimed as (
            insert into claims (appointment_id, subject_id, seat, during)
@@ -292,7 +337,7 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
          told as (
            insert into outbox (id, purpose, dedupe_key, subject_id, patient_id, due_at, expires_at)
            select $18, 'appointment.booked', 'appointment.booked:' || $1::text, $1, $2, now(), $6
-           where now() < $6), -- we may have waited for the locks until it began: then nobody needs to hear of it
+           where $18::uuid is not null and now() < $6), -- we may have waited for the locks until it began: then nobody needs to hear of it
          ahead as (", ahead::statement!("$1", "$2", "$4", "$6", "1", "$23"), ")
          select (select count(*) from claimed), number, created_at from visit"
     ))
@@ -319,8 +364,19 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     .bind(&view.resource_ids)
     .bind(history::of_booking(view))
     .bind(ahead::ids())
+    .bind(view.series_id)
     .fetch_one(&mut **tx)
     .await
+}
+
+/// Puts a visit into a status that it had elsewhere. Nobody is told, and when it took its steps is not known.
+pub async fn settle(tx: &mut Tx, id: AppointmentId, status: Status) -> sqlx::Result<()> {
+    sqlx::query("update appointments set status = $2 where id = $1")
+        .bind(id)
+        .bind(status.as_str())
+        .execute(&mut **tx)
+        .await
+        .map(drop)
 }
 
 /// Rewrites what is said of a visit that stays where it is.
@@ -520,10 +576,10 @@ pub async fn cancel(
 ) -> sqlx::Result<(DateTime<Utc>, i64, bool)> {
     let now = tx.now();
     sqlx::query_as(
-        "update appointments set
-           status = 'cancelled', cancel_reason = $2, version = version + 1, updated_at = now(),
-           late_cancelled = $3 > lower(during) - make_interval(mins => r.late_cancel_minutes)
-         from scheduling_rules r where id = $1 returning appointments.updated_at, appointments.version, late_cancelled",
+        "update appointments a set
+           status = 'cancelled', cancel_reason = $2, version = a.version + 1, updated_at = now(),
+           late_cancelled = $3 > lower(a.during) - make_interval(mins => r.late_cancel_minutes)
+         from scheduling_rules r where a.id = $1 returning a.updated_at, a.version, a.late_cancelled",
     )
     .bind(id)
     .bind(reason)

@@ -81,7 +81,9 @@ impl Readable for HolidayRequest {
         let name = fields.required("name", fields::line(1, 100));
         let resolve = fields.optional("resolve", fields::choice);
         match (first_day, last_day) {
-            (Some(first), Some(last)) if !(0..LONGEST_DAYS).contains(&(last - first).num_days()) => {
+            (Some(first), Some(last))
+                if !(0..LONGEST_DAYS).contains(&(last - first).num_days()) =>
+            {
                 fields.fault("last_day", "out_of_range", "the first day or later, within a year");
             }
             // One that is over changes nothing: the year is wrong, more likely.

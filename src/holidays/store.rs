@@ -73,11 +73,7 @@ pub async fn insert(tx: &mut Tx, new: &HolidayRequest) -> sqlx::Result<HolidayVi
     .await
 }
 
-pub async fn update(
-    tx: &mut Tx,
-    id: HolidayId,
-    new: &HolidayRequest,
-) -> sqlx::Result<HolidayView> {
+pub async fn update(tx: &mut Tx, id: HolidayId, new: &HolidayRequest) -> sqlx::Result<HolidayView> {
     sqlx::query_as(view!(
         "update holidays set location_id = $2, first_day = $3, last_day = $4, name = $5, version = version + 1,
                              updated_at = now()

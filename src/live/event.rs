@@ -10,6 +10,21 @@ use super::store::EventRow;
 use crate::auth::Role;
 use crate::ids::{AccountId, AppointmentId, DoctorId, LocationId, PatientId};
 
+/// Whose session it is, and as what: with another role somebody may see other things, or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    pub account: AccountId,
+    pub role: Role,
+    pub eyes: Eyes,
+}
+
+impl Rights {
+    /// None for one whose rows nobody could tell.
+    pub fn of(role: Role, account: AccountId, patient: Option<PatientId>) -> Option<Self> {
+        Some(Self { account, role, eyes: Eyes::of(role, account, patient)? })
+    }
+}
+
 /// With whose eyes somebody watches: what `GET /appointments` would show him.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eyes {
@@ -22,8 +37,7 @@ pub enum Eyes {
 }
 
 impl Eyes {
-    /// None for one whose rows nobody could tell.
-    pub fn of(role: Role, account: AccountId, patient: Option<PatientId>) -> Option<Self> {
+    fn of(role: Role, account: AccountId, patient: Option<PatientId>) -> Option<Self> {
         match role {
             Role::Therapist => Some(Self::Claimed(account.0)),
             Role::Patient => patient.map(Self::Own),
@@ -59,7 +73,7 @@ impl Batch {
     }
 
     /// What these eyes see of it.
-    pub fn seen_by(&self, eyes: Eyes) -> Option<Bytes> {
+    pub(super) fn seen_by(&self, eyes: Eyes) -> Option<Bytes> {
         if eyes == Eyes::All {
             return (!self.bytes.is_empty()).then(|| self.bytes.clone());
         }

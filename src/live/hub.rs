@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::cursor::Cursor;
-use super::event::{self, Batch, Eyes};
+use super::event::{self, Batch, Rights};
 use super::room::{Room, Seat};
 use super::store;
 use super::stream::Stream;
@@ -94,7 +94,7 @@ impl Live {
         self: &Arc<Self>,
         clinic: &Arc<Clinic>,
         who: &Principal,
-        eyes: Eyes,
+        rights: Rights,
     ) -> Result<Place, Problem> {
         let mut rooms = self.rooms();
         if self.stop.is_cancelled() {
@@ -121,7 +121,7 @@ impl Live {
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let renew_at = Instant::now() + LASTS + LASTS_MORE.mul_f64(crypto::jitter());
-        let seat = Seat::new(number, who.account, who.session, eyes, renew_at);
+        let seat = Seat::new(number, who.session, rights, renew_at);
         room.sit(seat.clone());
         crate::metrics::LIVE_LISTENERS.inc();
         Ok(Place { room: room.clone(), seat })
@@ -138,11 +138,12 @@ impl Live {
         who: &Principal,
         from: Option<Cursor>,
     ) -> Result<Stream, Problem> {
-        let eyes = Eyes::of(who.role, who.account, who.patient).ok_or_else(Problem::forbidden)?;
-        let place = self.seat(clinic, who, eyes)?;
+        let rights = Rights::of(who.role, who.account, who.patient);
+        let rights = rights.ok_or_else(Problem::forbidden)?;
+        let place = self.seat(clinic, who, rights)?;
         // The room asks again for those who sit; who lost his session before he sat is found here.
         let live = sessions.alive(clinic, who.session).await?;
-        if live.and_then(|row| Eyes::of(row.role, row.account, row.patient)) != Some(eyes) {
+        if live.and_then(|row| Rights::of(row.role, row.account, row.patient)) != Some(rights) {
             return Err(Problem::unauthenticated("this session has ended"));
         }
         let opened = timeout(PATIENCE, place.room.listen()).await.ok().flatten();
@@ -164,7 +165,7 @@ impl Live {
                 match missed.filter(|missed| (missed.len() as i64) < MISSED) {
                     None => first.push(event::reset(position)),
                     Some(missed) => {
-                        first.extend(Batch::new(missed).seen_by(eyes));
+                        first.extend(Batch::new(missed).seen_by(rights.eyes));
                         first.push(event::beat(position));
                     }
                 }

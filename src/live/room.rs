@@ -1,7 +1,7 @@
 //! A clinic that somebody watches on this instance. Its task reads what has been committed, once for all who listen, and asks
 //! as often as it must whether they still may. It ends when the last of them has left.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use uuid::Uuid;
 
 use super::cursor::Cursor;
-use super::event::{Batch, End, Eyes, beat};
+use super::event::{Batch, End, Rights, beat};
 use super::hub::Live;
 use super::store;
 use crate::auth::sessions;
@@ -47,23 +47,16 @@ pub enum Item {
 /// One who listens.
 pub struct Seat {
     pub number: u64,
-    pub account: AccountId,
     pub session: SessionId,
-    pub eyes: Eyes,
+    pub rights: Rights,
     /// When the stream has lasted long enough.
     pub renew_at: Instant,
     over: OnceLock<End>,
 }
 
 impl Seat {
-    pub fn new(
-        number: u64,
-        account: AccountId,
-        session: SessionId,
-        eyes: Eyes,
-        renew_at: Instant,
-    ) -> Arc<Self> {
-        Arc::new(Self { number, account, session, eyes, renew_at, over: OnceLock::new() })
+    pub fn new(number: u64, session: SessionId, rights: Rights, renew_at: Instant) -> Arc<Self> {
+        Arc::new(Self { number, session, rights, renew_at, over: OnceLock::new() })
     }
 
     /// Why it is no longer his.
@@ -116,7 +109,7 @@ impl Room {
     }
 
     pub fn seats_of(&self, account: AccountId) -> usize {
-        self.inside().seats.values().filter(|seat| seat.account == account).count()
+        self.inside().seats.values().filter(|seat| seat.rights.account == account).count()
     }
 
     pub fn sit(&self, seat: Arc<Seat>) {
@@ -228,17 +221,16 @@ impl Room {
         let stamp = freshness.stamp(key); // before the seats are counted: who sits down later is looked at by himself
         let sessions: Vec<SessionId> =
             self.inside().seats.values().map(|seat| seat.session).collect();
-        let eyes = match eyes_of(realm, &sessions).await {
-            Ok(eyes) => eyes,
+        let rights = match rights_of(realm, &sessions).await {
+            Ok(rights) => rights,
             Err(problem) => {
                 tracing::debug!(realm = %self.realm, %problem, "cannot ask who may still listen");
                 return false;
             }
         };
-        let asked: std::collections::HashSet<SessionId> = sessions.into_iter().collect();
+        let asked: HashSet<SessionId> = sessions.into_iter().collect();
         self.end(End::Session, |seat| {
-            asked.contains(&seat.session)
-                && eyes.get(&seat.session) != Some(&(seat.account, seat.eyes))
+            asked.contains(&seat.session) && rights.get(&seat.session) != Some(&seat.rights)
         });
         *trust = Some(stamp);
         true
@@ -281,16 +273,17 @@ impl Room {
     }
 }
 
-/// Whose sessions are alive, and what each sees.
-async fn eyes_of(
+/// The sessions that are alive, and what each may.
+async fn rights_of(
     realm: &Realm,
     sessions: &[SessionId],
-) -> Result<HashMap<SessionId, (AccountId, Eyes)>, Problem> {
+) -> Result<HashMap<SessionId, Rights>, Problem> {
     let live = sessions::live_among(realm, sessions).await?;
-    let eyes = live.into_iter().filter(|(_, row)| !row.must_enrol).filter_map(|(session, row)| {
-        Some((session, (row.account, Eyes::of(row.role, row.account, row.patient)?)))
-    });
-    Ok(eyes.collect())
+    let rights =
+        live.into_iter().filter(|(_, row)| !row.must_enrol).filter_map(|(session, row)| {
+            Some((session, Rights::of(row.role, row.account, row.patient)?))
+        });
+    Ok(rights.collect())
 }
 
 /// What a look came to.

@@ -46,7 +46,7 @@ impl Stream {
                 // Between the news and this moment the seat may have gone.
                 Ok(_) if place.seat.over().is_some() => {}
                 Ok(Item::News(batch)) => {
-                    if let Some(seen) = batch.seen_by(place.seat.eyes) {
+                    if let Some(seen) = batch.seen_by(place.seat.rights.eyes) {
                         return Some(seen);
                     }
                 }

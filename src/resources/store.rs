@@ -46,10 +46,7 @@ pub async fn by_id(conn: &mut Conn, id: ResourceId) -> sqlx::Result<Option<Resou
 
 /// As [`by_id`], and nobody else changes it until this transaction ends.
 pub async fn lock(tx: &mut Tx, id: ResourceId) -> sqlx::Result<Option<ResourceView>> {
-    sqlx::query_as(view!("and r.id = $1 for update of r"))
-        .bind(id)
-        .fetch_optional(&mut **tx)
-        .await
+    sqlx::query_as(view!("and r.id = $1 for update of r")).bind(id).fetch_optional(&mut **tx).await
 }
 
 /// Adds one; a therapist who was removed comes back. False when this therapist is here already.
@@ -98,12 +95,11 @@ pub async fn delete(tx: &mut Tx, id: ResourceId) -> sqlx::Result<()> {
 
 /// Whether there is this location. It is not closed until this transaction ends.
 pub async fn is_place(tx: &mut Tx, id: LocationId) -> sqlx::Result<bool> {
-    let found = sqlx::query(
-        "select from locations where id = $1 and deleted_at is null for key share",
-    )
-    .bind(id)
-    .fetch_optional(&mut **tx)
-    .await?;
+    let found =
+        sqlx::query("select from locations where id = $1 and deleted_at is null for key share")
+            .bind(id)
+            .fetch_optional(&mut **tx)
+            .await?;
     Ok(found.is_some())
 }
 

@@ -33,11 +33,7 @@ fn kinds(row: &PgRow) -> sqlx::Result<KindsRules> {
     let before: Vec<i32> = row.try_get("before")?;
     let after: Vec<i32> = row.try_get("after")?;
     let mut rules = slots.into_iter().zip(before).zip(after).map(|((slot, before), after)| {
-        KindRules {
-            slot_minutes: slot,
-            buffer_before_minutes: before,
-            buffer_after_minutes: after,
-        }
+        KindRules { slot_minutes: slot, buffer_before_minutes: before, buffer_after_minutes: after }
     });
     let mut next = || rules.next().ok_or(sqlx::Error::RowNotFound);
     Ok(KindsRules { home_visit: next()?, in_person: next()?, video: next()? })

@@ -1,6 +1,7 @@
 //! `nadi doctor`: looks at everything, changes nothing, and says what to do.
 
 mod audit;
+mod bookings;
 mod providers;
 
 use clap::Args;
@@ -15,7 +16,7 @@ use crate::tenancy::migrate;
 
 #[derive(Args)]
 pub struct Doctor {
-    /// Follow the audit log of this clinic alone (may be given several times), not of all and of the platform
+    /// Look through the book and the audit log of this clinic alone (may be given several times), not of all and of the platform
     #[arg(long, value_name = "SLUG")]
     clinic: Vec<String>,
     /// Print JSON
@@ -92,6 +93,7 @@ async fn examine(core: &Core, only: &[String]) -> Vec<Finding> {
         }));
         findings.extend(clinics(core).await);
         findings.extend(providers::of_clinics(core, &mut connection).await);
+        findings.extend(bookings::of_clinics(core, only).await);
         findings.extend(audit::chains(core, only).await);
     }
     findings

@@ -2,6 +2,7 @@
 //! real binary is killed, frozen and cut off, between a mail server and a PostgreSQL that go on.
 
 mod central;
+mod crowd;
 mod kills;
 mod mail;
 mod points;

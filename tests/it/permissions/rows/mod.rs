@@ -4,13 +4,16 @@ mod accounts;
 mod appointments;
 mod audit;
 mod auth;
+mod calendar;
 mod doctors;
+mod live;
 mod locations;
 mod messaging;
 mod one_time_codes;
 mod patients;
 mod platform;
 mod queue;
+mod scheduling;
 mod staff;
 mod templates;
 
@@ -27,9 +30,12 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     messaging::ROWS,
     appointments::ROWS,
     queue::ROWS,
+    live::ROWS,
+    calendar::ROWS,
     staff::ROWS,
     locations::ROWS,
     doctors::ROWS,
+    scheduling::ROWS,
     templates::ROWS,
     audit::ROWS,
     accounts::ROWS,

@@ -1,0 +1,153 @@
+//! `/appointments/series`
+
+use poem_openapi::OpenApi;
+use serde_json::json;
+
+use super::{SeriesError, SeriesRequest, SeriesView, book};
+use crate::appointments::api::{CancelAppointment, zone_of};
+use crate::appointments::book::{BookError, Booker};
+use crate::appointments::cancel::{CancelError, cancel};
+use crate::appointments::model::{AppointmentView, Status};
+use crate::appointments::store;
+use crate::audit::Seen;
+use crate::auth::may::{ReadAppointments, ReceivePatients};
+use crate::auth::{May, Role};
+use crate::db::Tries;
+use crate::error::Problem;
+use crate::http::context::Here;
+use crate::http::etag::ETag;
+use crate::http::idempotency::{Found, Idempotency, Replayable};
+use crate::http::input::{Input, Query};
+use crate::http::path::Path;
+use crate::http::payload::{Created, Payload};
+use crate::ids::SeriesId;
+use crate::time;
+
+/// Visits that are booked as one.
+pub struct SeriesApi;
+
+#[OpenApi]
+impl SeriesApi {
+    /// Book a series or a course
+    ///
+    /// All of it or nothing. What cannot be is `409 series-conflict` with `conflicts` (`starts_at` and `code`) and the nearest `plan`
+    /// that can, to be sent as `starts`; null: there is none near enough.
+    #[oai(path = "/appointments/series", method = "post", operation_id = "bookSeries")]
+    async fn book(
+        &self,
+        who: May<ReceivePatients>,
+        clinic: Here,
+        key: Idempotency,
+        body: Input<SeriesRequest>,
+    ) -> Result<Replayable<Created<SeriesView>>, Problem> {
+        let body_sha256 = body.sha256();
+        if let Some(response) = key.first_answer(&clinic, who.account, body_sha256).await? {
+            return Ok(Replayable::Replayed(response));
+        }
+        let now = clinic.clock.now();
+        let new = body.read()?;
+        let by = Booker { only_patient: None };
+        let zone = match new.visit.location_id {
+            Some(location) => zone_of(&mut clinic.read().await?, location).await?,
+            None => clinic.zone,
+        };
+        let mut tries = Tries::default();
+        loop {
+            let mut tx = clinic.begin_telling(who.actor(), &new.visit.subjects()).await?;
+            let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
+                Found::Done(response) => return Ok(Replayable::Replayed(response)),
+                Found::New(kept) => kept,
+            };
+            let series = match book(&mut tx, &new, zone, by, now).await {
+                Err(SeriesError::Book(BookError::Db(error))) if tries.again(&error) => continue,
+                other => other?,
+            };
+            let location = format!("/appointments/series/{}", series.id);
+            return Replayable::commit(tx, kept, Created { etag: ETag(1), location, view: series })
+                .await;
+        }
+    }
+
+    /// The visits of a series, by time
+    #[oai(path = "/appointments/series/:id", method = "get", operation_id = "getSeries")]
+    async fn get(
+        &self,
+        who: May<ReadAppointments>,
+        clinic: Here,
+        id: Path<SeriesId>,
+    ) -> Result<Payload<SeriesView>, Problem> {
+        let mut conn = clinic.read().await?;
+        // A therapist sees what takes him.
+        let claiming = Some(who.account).filter(|_| who.role == Role::Therapist);
+        let mut items = store::of_series(&mut conn, id.0, claiming).await?;
+        drop(conn);
+        let own = who.only_patient()?;
+        items.retain(|visit| own.is_none_or(|own| own == visit.patient_id));
+        let Some(first) = items.first() else { return Err(Problem::not_found()) };
+        let seen = Seen::list("appointment", &items, |visit| visit.id.0).about(first.patient_id);
+        who.saw(seen).await?;
+        Ok(Payload(SeriesView { id: id.0, items }))
+    }
+
+    /// Cancel what is still to come of a series
+    ///
+    /// Visits that have begun, are over or were cancelled before stay as they are. Answers with those that were cancelled now.
+    #[oai(path = "/appointments/series/:id", method = "delete", operation_id = "cancelSeries")]
+    async fn cancel(
+        &self,
+        who: May<ReceivePatients>,
+        clinic: Here,
+        id: Path<SeriesId>,
+        query: Query<CancelAppointment>,
+    ) -> Result<Payload<SeriesView>, Problem> {
+        let seen = store::of_series(&mut clinic.read().await?, id.0, None).await?;
+        if seen.is_empty() {
+            return Err(Problem::not_found());
+        }
+        let reason = query.read()?.reason;
+        let now = clinic.clock.now();
+        let subjects: Vec<_> = seen.iter().flat_map(AppointmentView::subjects).collect();
+        let mut tries = Tries::default();
+        'again: loop {
+            let mut tx = clinic.begin_telling(who.actor(), &subjects).await?;
+            let standing = store::of_series(&mut tx, id.0, None).await?;
+            if standing
+                .iter()
+                .flat_map(AppointmentView::subjects)
+                .any(|one| !subjects.contains(&one))
+            {
+                return Err(Problem::conflict(
+                    "conflict",
+                    "somebody moved a visit of it just now; try again",
+                ));
+            }
+            let mut items = Vec::new();
+            let ahead = |visit: &&AppointmentView| {
+                visit.starts_at > now && visit.status.may_become(Status::Cancelled)
+            };
+            for visit in standing.iter().filter(ahead) {
+                match cancel(&mut tx, visit, reason.as_deref()).await {
+                    Err(CancelError::Db(error)) if tries.again(&error) => continue 'again,
+                    other => items.push(other?),
+                }
+            }
+            tx.commit().await?;
+            return Ok(Payload(SeriesView { id: id.0, items }));
+        }
+    }
+}
+
+impl From<SeriesError> for Problem {
+    fn from(error: SeriesError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SeriesError::Conflicts { conflicts, plan } => {
+                let plan = plan.map(|plan| plan.into_iter().map(time::show).collect::<Vec<_>>());
+                Problem::conflict("series-conflict", detail)
+                    .with("conflicts", json!(conflicts))
+                    .with("plan", json!(plan))
+            }
+            SeriesError::Book(error) => error.into(),
+        }
+    }
+}
