@@ -67,9 +67,10 @@ async fn a_link_shows_and_only_a_button_there_acts() {
         (&json!("confirmed"), &json!(["cancel"]))
     );
     post(&anybody, &token, "confirm").await.expect(200);
-    let form =
-        anybody.raw(Method::POST, &format!("/respond/{token}")).form(&[("action", "cancel")]);
-    let page = anybody.send(form).await.expect(200);
+    let form = anybody
+        .raw(Method::POST, &format!("/respond/{token}"))
+        .header("content-type", "application/x-www-form-urlencoded");
+    let page = anybody.send(form.body("action=cancel")).await.expect(200);
     assert!(page.text.contains("Your appointment is cancelled"), "{}", page.text);
     post(&anybody, &token, "cancel").await.expect(200);
     assert_eq!(desk.get(&path).await.body["status"], "cancelled");
