@@ -102,13 +102,8 @@ async fn what_is_pending_is_shown_then_done_for_those_who_are_named_then_for_all
     let lines: Vec<Vec<&str>> =
         rest.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0], ["CLINIC", "FROM", "TO", "OUTCOME", "MS", "ERROR"]);
-<<<<<<< HEAD
     let (before, level) = (BEFORE.to_string(), LEVEL.to_string());
     assert_eq!(lines[3][..4], ["shanti", &before, &level, "migrated"]);
-=======
-    let (from, to) = (BEFORE.to_string(), LEVEL.to_string());
-    assert_eq!(lines[3][..4], ["shanti", from.as_str(), to.as_str(), "migrated"]);
->>>>>>> lifecycle
     assert_eq!(fleet.level("shanti").await, LEVEL);
     let again = fleet.migrate(&["--json"]).await.expect(0);
     assert!(outcomes(&again).iter().all(|(_, outcome)| outcome == "current"), "{}", again.stdout);

@@ -67,11 +67,7 @@ async fn all_texts_are_listed_and_which_are_the_clinics_own() {
     let email = admin.get("/messages/templates?channel=email&language=hi").await.expect(200);
 
     let items = all.body["items"].as_array().unwrap();
-<<<<<<< HEAD
     assert_eq!(items.len(), (8 * 3 + 8) * 4);
-=======
-    assert_eq!(items.len(), (8 * 3 + 3) * 4);
->>>>>>> lifecycle
     let own: Vec<&Value> = items.iter().filter(|item| item["own"] == true).collect();
     assert_eq!(own.len(), 1);
     assert_eq!(
