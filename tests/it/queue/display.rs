@@ -77,8 +77,8 @@ async fn a_board_shows_tokens_doctors_and_rooms_and_nobodys_name() {
         anybody.send(anybody.raw(Method::GET, asset)).await.expect(200);
     }
     for shown in [&board.text, &page.text] {
-        for word in ["Lakshmi", "Prakash", "Meera", "rash"].iter().map(|word| (*word).to_owned()) {
-            assert!(!shown.contains(&word), "{word}: {shown}");
+        for word in ["Lakshmi", "Prakash", "Meera", "rash"] {
+            assert!(!shown.contains(word), "{word}: {shown}");
         }
         for id in visits.iter().cloned().chain(clinic.patients.map(|id| id.to_string())) {
             assert!(!shown.contains(&id), "{id}: {shown}");
