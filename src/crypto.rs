@@ -155,8 +155,12 @@ pub struct ClinicKeys {
     pub audit: [u8; 32],
     /// The pepper of one-time codes, and what recognises a device that signed in with one.
     pub one_time_codes: [u8; 32],
+    /// Proves that a letter is ours: where it comes back to, and what a click on its link takes back.
+    pub letters: [u8; 32],
     /// Signs what links and buttons in messages carry.
     pub replies: [u8; 32],
+    /// The addresses of calendar feeds.
+    pub feeds: [u8; 32],
     /// Names the rooms of video visits, so that nobody guesses one.
     pub video_rooms: [u8; 32],
     /// Authenticates tickets for listening (`live/ticket.rs`).
@@ -175,7 +179,9 @@ impl ClinicKeys {
             blind_index: expand(&hkdf, "blind index"),
             audit: expand(&hkdf, "audit chain"),
             one_time_codes: expand(&hkdf, "one-time codes"),
+            letters: expand(&hkdf, "letters"),
             replies: expand(&hkdf, "replies to messages"),
+            feeds: expand(&hkdf, "calendar feeds"),
             video_rooms: expand(&hkdf, "video rooms"),
             live_tickets: expand(&hkdf, "live tickets"),
             fields: SealingKey::new(&expand(&hkdf, "field encryption")),
@@ -235,6 +241,7 @@ mod tests {
             keys.blind_index,
             keys.audit,
             keys.one_time_codes,
+            keys.letters,
             keys.replies,
             keys.video_rooms,
             keys.live_tickets,

@@ -24,8 +24,10 @@ pub mod worker;
 
 // ── the slices: one for each capability ──
 pub mod appointments;
+pub mod calendar;
 pub mod doctors;
 pub mod holidays;
+pub mod imports;
 pub mod locations;
 pub mod messaging;
 pub mod one_time_codes;

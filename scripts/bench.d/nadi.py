@@ -84,9 +84,9 @@ class Nadi:
     def connect(self):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
-    def call(self, host, method, path, body=None, token=None, connection=None, api="/api/v1"):
+    def call(self, host, method, path, body=None, token=None, connection=None, api="/api/v1", headers=None):
         connection = connection or self.connect()
-        headers = {"Host": host}
+        headers = {"Host": host} | (headers or {})
         if body is not None:
             body = json.dumps(body)
             headers["Content-Type"] = "application/json"

@@ -24,6 +24,9 @@ class Report:
         mark = "" if limit is None else "ok" if median(values) <= limit else "MISSED"
         self.add(what, spread(values, 1), "" if limit is None else f"≤ {limit:g}", mark)
 
+    def at_least_per_second(self, what, values, least):
+        self.add(what, spread(values, 0), f"≥ {least}", "ok" if median(values) >= least else "MISSED")
+
     def at_least(self, what, values, floor, aim):
         value = median(values)
         mark = "aim" if value >= aim else "floor" if floor is None or value >= floor else "MISSED"

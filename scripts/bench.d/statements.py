@@ -53,7 +53,7 @@ def bind(sql, values):
 
 def day_list(sql):
     """One doctor's day. The three filters that are not given are null here as a constant, which pgbench cannot bind."""
-    values = [":doctor", "to_timestamp(:from)", "to_timestamp(:to)", NIL, "null", "null", "null", "51"]
+    values = [":doctor", "to_timestamp(:from)", "to_timestamp(:to)", NIL, "null", "null", "null", "51", "null"]
     return f"""\\set i :i + 1
 \\if :i % 20 = 1
 \\set n random(1, :pairs)
@@ -67,7 +67,7 @@ select doctor from bench_pairs where n = :n \\gset
 
 def year_list(sql, doctor):
     """All visits of one doctor in a small clinic."""
-    return bind(sql, [f"'{doctor}'", "'2000-01-01'", "'2200-01-01'", NIL, "null", "null", "null", "51"]) + ";\n"
+    return bind(sql, [f"'{doctor}'", "'2000-01-01'", "'2200-01-01'", NIL, "null", "null", "null", "51", "null"]) + ";\n"
 
 
 def search(sql):
@@ -89,12 +89,13 @@ def booking(statements):
     locks = iter([":lock_1", ":lock_2"])
     opening = re.sub(r"(?<=pg_advisory_xact_lock\()-?\d+", lambda _: next(locks), opening)
     at, until = "to_timestamp(:at)", "to_timestamp(:at + 900)"
-    widest = "to_timestamp(:at + 28800)"
+    widest = "to_timestamp(:at + 14400)"
     visit = "lpad(to_hex(cast(:n as bigint)), 32, '0')::uuid"
-    diaries = bind(diaries, [":doctor", at, widest, "null", ":patient", ":location"])
+    diaries = bind(diaries, [":doctor", at, widest, "null", ":patient", ":location", "'in_person'", "array[]::uuid[]", "now()"])
     insert = bind(insert, [
         visit, ":patient", ":doctor", ":location", "'in_person'", at, until, "''", "''", "null", ":account",
         "array[:doctor, :patient]", "array[0, 0]", "'bench'", "'clinic_admin'", ":account", "'127.0.0.1'", visit,
+        f"array[{at}, {at}]", f"array[{until}, {until}]", "array[]::uuid[]", "'{}'",
     ])
     opening = ";\n".join(part.strip() for part in opening.split(";") if part.strip())
     return f"""\\set i :i + 1

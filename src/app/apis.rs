@@ -14,28 +14,34 @@ use crate::auth::email::EmailApi;
 use crate::auth::passwords::api::PasswordsApi;
 use crate::auth::second_factor::api::SecondFactorApi;
 use crate::auth::second_factor::settings::SignInSettingsApi;
+use crate::calendar::api::CalendarApi;
+use crate::calendar::feed_api::FeedsApi;
 use crate::doctors::api::DoctorsApi;
 use crate::doctors::extra::api::ExtraHoursApi;
 use crate::holidays::api::HolidaysApi;
 use crate::http::openapi;
+use crate::imports::api::ImportsApi;
 use crate::live::api::LiveApi;
 use crate::locations::api::LocationsApi;
 use crate::messaging::consents::api::ConsentsApi;
 use crate::messaging::sent::api::MessagesApi;
 use crate::messaging::settings::api::MessagingSettingsApi;
 use crate::messaging::templates::api::TemplatesApi;
+use crate::messaging::webhooks;
 use crate::one_time_codes::account_status::AccountStatusApi;
 use crate::one_time_codes::api::OneTimeCodesApi;
 use crate::patients::api::PatientsApi;
 use crate::platform::accounts::AccountsApi;
 use crate::platform::api::ClinicsApi;
 use crate::platform::password_link::PasswordLinksApi;
+use crate::platform::second_factors::SecondFactorsApi;
 use crate::resources::api::ResourcesApi;
 use crate::respond::api::RespondApi;
 use crate::scheduling::api::SchedulingSettingsApi;
 use crate::staff::api::StaffApi;
 use crate::staff::avatars::api::AvatarsApi;
 use crate::staff::preferences::PreferencesApi;
+use crate::staff::second_factor::StaffSecondFactorApi;
 use crate::staff::sessions::StaffSessionsApi;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -45,7 +51,7 @@ pub(super) type AccountApis = (AuthApi, PasswordsApi, SecondFactorApi, SignInSet
 
 const ACCOUNTS: AccountApis = (AuthApi, PasswordsApi, SecondFactorApi, SignInSettingsApi);
 
-type StaffApis = (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi);
+type StaffApis = (StaffApi, StaffSessionsApi, StaffSecondFactorApi, PreferencesApi, AvatarsApi);
 
 type PlacesApis = (LocationsApi, HolidaysApi, ResourcesApi, SchedulingSettingsApi);
 
@@ -58,6 +64,7 @@ pub(super) type ClinicApis = (
     (DoctorsApi, ExtraHoursApi),
     PatientsApi,
     (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, SeriesApi, LiveApi),
+    (CalendarApi, FeedsApi, ImportsApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -68,11 +75,12 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         ACCOUNTS,
         EmailApi,
         (OneTimeCodesApi, AccountStatusApi),
-        (StaffApi, StaffSessionsApi, PreferencesApi, AvatarsApi),
+        (StaffApi, StaffSessionsApi, StaffSecondFactorApi, PreferencesApi, AvatarsApi),
         (LocationsApi, HolidaysApi, ResourcesApi, SchedulingSettingsApi),
         (DoctorsApi, ExtraHoursApi),
         PatientsApi,
         (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, SeriesApi, LiveApi),
+        (CalendarApi, FeedsApi, ImportsApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -80,15 +88,23 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
     OpenApiService::new(apis, "nadi: a clinic", VERSION).server("/api/v1")
 }
 
-pub(super) fn platform_service()
--> OpenApiService<(AccountApis, ClinicsApi, AccountsApi, PasswordLinksApi, AuditApi), ()> {
-    let apis = (ACCOUNTS, ClinicsApi, AccountsApi, PasswordLinksApi, AuditApi);
+pub(super) fn platform_service() -> OpenApiService<
+    (AccountApis, ClinicsApi, AccountsApi, PasswordLinksApi, SecondFactorsApi, AuditApi),
+    (),
+> {
+    let apis = (ACCOUNTS, ClinicsApi, AccountsApi, PasswordLinksApi, SecondFactorsApi, AuditApi);
     OpenApiService::new(apis, "nadi: the platform", VERSION).server("/api/v1")
 }
 
 /// The description of a clinic's API.
 pub fn clinic_description() -> Value {
-    openapi::complete(&clinic_service().spec())
+    let mut description = openapi::complete(&clinic_service().spec());
+    if let (Some(paths), Value::Object(webhooks)) =
+        (description["paths"].as_object_mut(), webhooks::paths())
+    {
+        paths.extend(webhooks);
+    }
+    description
 }
 
 /// The description of the platform's API.

@@ -29,11 +29,13 @@ use crate::live::Live;
 use crate::messaging::channels::guard::AllowList;
 use crate::messaging::channels::http::{Http, Limits};
 use crate::messaging::deliver::Deliverer;
+use crate::messaging::facts::Visits;
 use crate::messaging::inbox::Inbox;
 use crate::messaging::settings::{Bases, Setups};
 use crate::messaging::templates::Books;
 use crate::messaging::webhooks::{self, Inbound};
-use crate::messaging::{MailServer, Post};
+use crate::messaging::{MailServer, Post, unsubscribe};
+use crate::outbox::{Together, Turns};
 use crate::platform::Desk;
 use crate::respond;
 use crate::retention::Retention;
@@ -120,6 +122,7 @@ impl App {
             Idle::default(),
         ));
         let retention = Arc::new(Retention::default());
+        let turns = Turns::default();
         let deliverer = Deliverer {
             central: core.central.clone(),
             directory: directory.clone(),
@@ -128,6 +131,9 @@ impl App {
             books: books.clone(),
             setups: setups.clone(),
             inbound: inbound.clone(),
+            visits: Visits::new(turns.clone()),
+            starts: Together::new(turns.clone()),
+            turns,
         };
         let live = Live::new(directory.clone(), core.freshness.clone());
         let rounds = Rounds { messages: deliverer, directory: directory.clone(), chores: chores() };
@@ -145,7 +151,10 @@ impl App {
             reads: reads.clone(),
             limits: Arc::default(),
             clinic_rooms: rooms(
-                respond::pages::routes(webhooks::routes(Route::new(), &inbound)),
+                unsubscribe::routes(respond::pages::routes(webhooks::routes(
+                    Route::new(),
+                    &inbound,
+                ))),
                 clinic_description(),
                 apis::clinic_service().into_endpoint().data(setups).data(books).data(live.clone()),
             ),

@@ -46,6 +46,8 @@ pub struct ListAppointments {
     patient_id: Option<PatientId>,
     location_id: Option<LocationId>,
     status: Option<Status>,
+    /// Only those that staff doubled on purpose, or only the others.
+    overbooked: Option<bool>,
     /// 1 to 200; 50 unless given.
     limit: Option<i64>,
     cursor: Option<String>,
@@ -63,6 +65,7 @@ impl Readable for ListAppointments {
             patient_id: fields.optional("patient_id", fields::id),
             location_id: fields.optional("location_id", fields::id),
             status: fields.optional("status", fields::choice),
+            overbooked: fields.optional("overbooked", fields::boolean),
             limit: None,
             cursor: None,
             page: Some(Page::read(fields)),
@@ -129,6 +132,7 @@ impl AppointmentsApi {
             patient: only.or(query.patient_id),
             location: query.location_id,
             status: query.status,
+            overbooked: query.overbooked,
             after,
             limit: page.fetch(),
         };

@@ -69,16 +69,23 @@ pub async fn book(
     now: DateTime<Utc>,
 ) -> Result<AppointmentView, BookError> {
     let decided = decide(tx, new, by, None, now).await?;
-    write(tx, new, decided, None, true, now).await
+    write(tx, new, decided, None, Word::Given, now).await
 }
 
-/// Writes what has been decided; of a series too, of which the patient hears once.
+/// Whether the patient is told that a visit is booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    Given,
+    Withheld,
+}
+
+/// Makes a visit of what was decided; of a series too, of which the patient hears once.
 pub(super) async fn write(
     tx: &mut Tx,
     new: &AppointmentRequest,
     decided: Decided,
     series: Option<SeriesId>,
-    is_told: bool,
+    word: Word,
     now: DateTime<Utc>,
 ) -> Result<AppointmentView, BookError> {
     let mut view = AppointmentView {
@@ -106,7 +113,7 @@ pub(super) async fn write(
         updated_at: now,
         version: 1,
     };
-    let message = is_told.then(MessageId::new);
+    let message = (word == Word::Given).then(MessageId::new);
     let writing = Writing {
         view: &view,
         overbook_reason: decided.overbook_reason.as_deref(),

@@ -76,9 +76,10 @@ struct Subject {
     taken: Passing<Taken>,
 }
 
-/// A doctor's visits by civil day: each counts on that on which it begins.
+/// A doctor's visits by civil day: each counts on that on which the doctor's time begins to be taken.
 struct PerDay {
     most: usize,
+    before: TimeDelta,
     begins: Vec<DateTime<Utc>>,
     counted: HashMap<Tz, HashMap<NaiveDate, usize>>,
 }
@@ -93,7 +94,7 @@ impl PerDay {
             }
             days
         });
-        days.get(&time::date_in(zone, at)).is_some_and(|count| *count >= self.most)
+        days.get(&time::date_in(zone, at - self.before)).is_some_and(|count| *count >= self.most)
     }
 }
 
@@ -125,6 +126,7 @@ impl Fitting {
             .collect();
         let per_day = doctor.max_per_day.map(|most| PerDay {
             most: usize::try_from(most).unwrap_or(0),
+            before,
             begins: diary
                 .taken
                 .iter()

@@ -201,7 +201,7 @@ pub(super) async fn of(conn: &mut Conn, id: AppointmentId) -> sqlx::Result<Vec<C
     Ok(rows.into_iter().map(view).collect())
 }
 
-/// The step that brought a visit to where it is: from where, when, and by whom.
+/// The step that brought a visit to where it is: from where, and when. Going back to it was none.
 pub(super) async fn last_step(
     conn: &mut Conn,
     id: AppointmentId,
@@ -209,7 +209,7 @@ pub(super) async fn last_step(
 ) -> sqlx::Result<Option<(Status, DateTime<Utc>)>> {
     sqlx::query_as(
         "select before ->> 'status', at from appointment_changes
-         where appointment_id = $1 and after ->> 'status' = $2 and before ? 'status'
+         where appointment_id = $1 and after ->> 'status' = $2 and before ? 'status' and what <> 'reopened'
          order by id desc limit 1",
     )
     .bind(id)

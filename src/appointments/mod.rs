@@ -10,6 +10,7 @@ mod fitting;
 mod history;
 pub mod history_api;
 pub mod hold;
+mod import;
 mod model;
 pub mod no_show;
 #[cfg(test)]
@@ -28,5 +29,6 @@ mod tell;
 pub mod verify;
 mod video;
 
-pub use book::{BookError, Booker};
+pub use book::{BookError, Booker, Word};
+pub use import::{enter, record};
 pub use model::{AppointmentRequest, Event, Kind, Status};

@@ -1,7 +1,7 @@
 //! What must hold of slots and bookings whatever a clinic's hours, zone, rules and visits are. The oracle is written minute by
 //! minute, after the words of the contract, and shares no code with what it judges but the reading of a zone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -359,6 +359,10 @@ impl Clinic {
         TimeDelta::minutes(i64::from(minutes))
     }
 
+    fn civil_date(&self, at: DateTime<Utc>) -> NaiveDate {
+        at.with_timezone(&self.world.zone).date_naive()
+    }
+
     fn sits(&self, at: DateTime<Utc>) -> bool {
         self.open_at.contains(&at)
     }
@@ -388,6 +392,13 @@ impl Clinic {
                 prop_assert!(busy(&|one| !one.request.resources().is_empty(), true) <= 1);
                 at += TimeDelta::minutes(5);
             }
+        }
+        if let Some(most) = self.world.max_per_day {
+            let mut days = BTreeMap::new();
+            for visit in ordinary {
+                *days.entry(self.civil_date(visit.claims[0].during.from)).or_insert(0) += 1;
+            }
+            prop_assert!(days.values().all(|count| *count <= most), "{:?}", days);
         }
         // What the database's constraint says: no seat of anybody twice.
         let claims: Vec<&Claim> = self.visits.iter().flat_map(|visit| &visit.claims).collect();

@@ -87,7 +87,8 @@ pub async fn reschedule(
         view.status = Status::Booked;
     }
     let also: Vec<_> = decided.claims.iter().map(|claim| claim.subject).collect();
-    show(tx, "appointment.moved", &view, &also).await?;
+    let kind = if in_time { "appointment.changed" } else { "appointment.moved" };
+    show(tx, kind, &view, &also).await?;
     store::release(tx, standing.id).await?;
     if store::claim(tx, Claimer::Visit(standing.id), &decided.claims).await?
         < decided.claims.len() as u64

@@ -14,7 +14,9 @@ use super::model::{AppointmentView, Status, Taken};
 use crate::audit::Actor;
 use crate::db::Tx;
 use crate::doctors::hours::Span;
-use crate::ids::{AppointmentId, DoctorId, HoldId, LocationId, MessageId, PatientId, SeriesId};
+use crate::ids::{
+    AccountId, AppointmentId, DoctorId, HoldId, LocationId, MessageId, PatientId, SeriesId,
+};
 use crate::tenancy::pools::Conn;
 
 impl sqlx::FromRow<'_, PgRow> for AppointmentView {
@@ -81,6 +83,7 @@ pub struct Narrow {
     pub patient: Option<PatientId>,
     pub location: Option<LocationId>,
     pub status: Option<Status>,
+    pub overbooked: Option<bool>,
     /// The last row of the page before.
     pub after: Option<(DateTime<Utc>, AppointmentId)>,
     pub limit: i64,
@@ -104,6 +107,7 @@ pub async fn of_doctor(
            and (lower(a.during), a.id) > ($2, $4)
            and ($5::uuid is null or a.patient_id = $5) and ($6::uuid is null or a.location_id = $6)
            and ($7::text is null or a.status = $7)
+           and ($9::boolean is null or (a.overbook_reason is not null) = $9)
          order by lower(a.during), a.id limit $8"
     ))
     .bind(doctor)
@@ -114,6 +118,7 @@ pub async fn of_doctor(
     .bind(narrow.location)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -128,6 +133,7 @@ pub async fn of_patient(
         "where a.patient_id = $1 and lower(a.during) >= $2 and lower(a.during) < $3
            and (lower(a.during), a.id) > ($2, $4)
            and ($5::uuid is null or a.location_id = $5) and ($6::text is null or a.status = $6)
+           and ($8::boolean is null or (a.overbook_reason is not null) = $8)
          order by lower(a.during), a.id limit $7"
     ))
     .bind(patient)
@@ -137,6 +143,7 @@ pub async fn of_patient(
     .bind(narrow.location)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -150,6 +157,7 @@ pub async fn of_location(
     sqlx::query_as(view!(
         "where a.location_id = $1 and lower(a.during) >= $2 and lower(a.during) < $3
            and (lower(a.during), a.id) > ($2, $4) and ($5::text is null or a.status = $5)
+           and ($7::boolean is null or (a.overbook_reason is not null) = $7)
          order by lower(a.during), a.id limit $6"
     ))
     .bind(location)
@@ -158,6 +166,7 @@ pub async fn of_location(
     .bind(id)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -167,6 +176,7 @@ pub async fn of_everybody(conn: &mut Conn, narrow: &Narrow) -> sqlx::Result<Vec<
     sqlx::query_as(view!(
         "where lower(a.during) >= $1 and lower(a.during) < $2 and (lower(a.during), a.id) > ($1, $3)
            and ($4::text is null or a.status = $4)
+           and ($6::boolean is null or (a.overbook_reason is not null) = $6)
          order by lower(a.during), a.id limit $5"
     ))
     .bind(at)
@@ -174,6 +184,7 @@ pub async fn of_everybody(conn: &mut Conn, narrow: &Narrow) -> sqlx::Result<Vec<
     .bind(id)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -191,6 +202,7 @@ pub async fn claiming(
            and lower(a.during) >= $2 and (lower(a.during), a.id) > ($2, $4)
            and ($5::uuid is null or a.doctor_id = $5) and ($6::uuid is null or a.patient_id = $6)
            and ($7::uuid is null or a.location_id = $7) and ($8::text is null or a.status = $8)
+           and ($10::boolean is null or (a.overbook_reason is not null) = $10)
          order by lower(a.during), a.id limit $9"
     ))
     .bind(subject)
@@ -202,6 +214,7 @@ pub async fn claiming(
     .bind(narrow.location)
     .bind(narrow.status.map(Status::as_str))
     .bind(narrow.limit)
+    .bind(narrow.overbooked)
     .fetch_all(conn)
     .await
 }
@@ -224,12 +237,21 @@ pub async fn by_id(conn: &mut Conn, id: AppointmentId) -> sqlx::Result<Option<Ap
     sqlx::query_as(view!("where a.id = $1")).bind(id).fetch_optional(conn).await
 }
 
-/// The visits of a series, by time.
-pub async fn of_series(conn: &mut Conn, id: SeriesId) -> sqlx::Result<Vec<AppointmentView>> {
-    sqlx::query_as(view!("where a.series_id = $1 order by lower(a.during), a.id"))
-        .bind(id)
-        .fetch_all(conn)
-        .await
+/// The visits of a series, by time; of those that claim somebody alone, if he is given.
+pub async fn of_series(
+    conn: &mut Conn,
+    id: SeriesId,
+    claiming: Option<AccountId>,
+) -> sqlx::Result<Vec<AppointmentView>> {
+    sqlx::query_as(view!(
+        "where a.series_id = $1 and ($2::uuid is null or exists (
+           select from claims c where c.appointment_id = a.id and c.subject_id = $2))
+         order by lower(a.during), a.id"
+    ))
+    .bind(id)
+    .bind(claiming)
+    .fetch_all(conn)
+    .await
 }
 
 /// The series itself, before its visits.
@@ -343,6 +365,16 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     .bind(view.series_id)
     .fetch_one(&mut **tx)
     .await
+}
+
+/// Puts a visit into a status that it had elsewhere. Nobody is told, and when it took its steps is not known.
+pub async fn settle(tx: &mut Tx, id: AppointmentId, status: Status) -> sqlx::Result<()> {
+    sqlx::query("update appointments set status = $2 where id = $1")
+        .bind(id)
+        .bind(status.as_str())
+        .execute(&mut **tx)
+        .await
+        .map(drop)
 }
 
 /// Rewrites what is said of a visit that stays where it is.
@@ -524,10 +556,10 @@ pub async fn cancel(
 ) -> sqlx::Result<(DateTime<Utc>, i64, bool)> {
     let now = tx.now();
     sqlx::query_as(
-        "update appointments set
-           status = 'cancelled', cancel_reason = $2, version = version + 1, updated_at = now(),
-           late_cancelled = $3 > lower(during) - make_interval(mins => r.late_cancel_minutes)
-         from scheduling_rules r where id = $1 returning appointments.updated_at, appointments.version, late_cancelled",
+        "update appointments a set
+           status = 'cancelled', cancel_reason = $2, version = a.version + 1, updated_at = now(),
+           late_cancelled = $3 > lower(a.during) - make_interval(mins => r.late_cancel_minutes)
+         from scheduling_rules r where a.id = $1 returning a.updated_at, a.version, a.late_cancelled",
     )
     .bind(id)
     .bind(reason)

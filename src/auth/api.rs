@@ -14,7 +14,7 @@ use crate::audit::{self, Act, Seen};
 use crate::error::Problem;
 use crate::http::context::{Anybody, Context};
 use crate::http::fields::{Fields, Readable, line, verbatim};
-use crate::http::input::Input;
+use crate::http::input::{Input, NoBody};
 use crate::http::page::Listing;
 use crate::http::path::Path;
 use crate::http::payload::{Done, Payload};
@@ -130,14 +130,25 @@ impl AuthApi {
     ///
     /// The access token stops working before the answer.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, who: May<OwnSession>, caller: Anybody) -> Result<Done, Problem> {
-        end_one(&caller.context, &who, who.session).await?;
+    async fn logout(
+        &self,
+        who: May<OwnSession>,
+        caller: Anybody,
+        nothing: NoBody,
+    ) -> Result<Done, Problem> {
+        end_one(&caller.context, &who, who.session, &nothing).await?;
         Ok(Done)
     }
 
     /// End all my sessions
     #[oai(path = "/auth/logout-all", method = "post", operation_id = "logoutAll")]
-    async fn logout_all(&self, who: May<OwnSession>, caller: Anybody) -> Result<Done, Problem> {
+    async fn logout_all(
+        &self,
+        who: May<OwnSession>,
+        caller: Anybody,
+        nothing: NoBody,
+    ) -> Result<Done, Problem> {
+        nothing.read()?;
         let mut tx = caller.realm.begin(who.actor()).await?;
         let ended = store::end_sessions(&mut tx, who.account, "logout_all").await?;
         let act = Act::new("session.all_ended", "account", who.account);
@@ -157,6 +168,8 @@ impl AuthApi {
         let SetPasswordRequest { token, password } = body.read()?;
         let mut conn = caller.realm.read().await?;
         if !links::is_good(&mut conn, &token, Purpose::SetPassword).await? {
+            drop(conn);
+            links::note_refused(&caller.realm, caller.actor(), Purpose::SetPassword).await;
             return Err(link_expired()); // before the hash: that is only for those who have a link
         }
         drop(conn);
@@ -205,8 +218,9 @@ impl AuthApi {
         who: May<OwnSession>,
         caller: Anybody,
         id: Path<SessionId>,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
-        match end_one(&caller.context, &who, id.0).await? {
+        match end_one(&caller.context, &who, id.0, &nothing).await? {
             true => Ok(Done),
             false => Err(Problem::not_found()),
         }
@@ -233,10 +247,12 @@ async fn end_one(
     context: &Context,
     who: &May<OwnSession>,
     session: SessionId,
+    nothing: &NoBody,
 ) -> Result<bool, Problem> {
     let mut tx = context.realm.begin(who.actor()).await?;
     let ended = store::end_session(&mut tx, who.account, session, "logout").await?;
     if ended {
+        nothing.read()?;
         audit::record(&mut tx, Act::new("session.ended", "session", session)).await?;
     }
     tx.commit().await?;

@@ -13,7 +13,7 @@ use crate::db::Tx;
 use crate::error::Problem;
 use crate::http::context::{Anybody, Here};
 use crate::http::fields::{Fields, Readable, verbatim};
-use crate::http::input::Input;
+use crate::http::input::{Input, NoBody};
 use crate::http::limits::Limit;
 use crate::http::payload::{Accepted, Done};
 use crate::ids::{AccountId, MessageId};
@@ -57,7 +57,9 @@ impl EmailApi {
         &self,
         who: May<ReadStaff>,
         clinic: Here,
+        nothing: NoBody,
     ) -> Result<Accepted<VerifyEmailRequested>, Problem> {
+        nothing.read()?;
         let words = "too many letters were asked for; look for the last one, or wait";
         let asked = Tries::of(&clinic, &ASKED, &who.account.to_string(), words);
         let mut tx = clinic.begin_telling(who.actor(), &[]).await?;
@@ -87,8 +89,11 @@ impl EmailApi {
     ) -> Result<Done, Problem> {
         let token = body.read()?.token;
         let mut tx = clinic.begin(caller.actor()).await?;
-        let account = links::use_up(&mut tx, &token, Purpose::VerifyEmail).await?;
-        let account = account.ok_or_else(link_expired)?;
+        let Some(account) = links::use_up(&mut tx, &token, Purpose::VerifyEmail).await? else {
+            tx.rollback().await?;
+            links::note_refused(&clinic, caller.actor(), Purpose::VerifyEmail).await;
+            return Err(link_expired());
+        };
         note_verified(&mut tx, account).await?;
         audit::record(&mut tx, Act::new("account.email_verified", "account", account)).await?;
         tx.commit().await?;

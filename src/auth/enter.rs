@@ -8,7 +8,7 @@ use crate::db::Tx;
 use crate::ids::{AccountId, SessionId};
 use crate::tenancy::Realm;
 
-/// Opens a session for an account that may sign in; None for one that may not. The tokens are good once the transaction
+/// Opens a session for an account that may sign in, and holds it open until the transaction ends; None for one that may not. The tokens are good once the transaction
 /// has committed.
 pub async fn enter(
     tx: &mut Tx,
@@ -16,10 +16,7 @@ pub async fn enter(
     account: AccountId,
     device: &str,
 ) -> sqlx::Result<Option<Tokens>> {
-    let account = store::account_by_id(tx, account).await?;
-    let Some(account) = account.filter(|account| account.status == "active") else {
-        return Ok(None);
-    };
+    let Some(account) = store::hold_open(tx, account).await? else { return Ok(None) };
     let session = SessionId::new();
     let actor = Actor {
         account: Some(account.id),

@@ -1,9 +1,9 @@
-//! Where passwords are hashed: on threads of their own, fewer than there are cores and behind all others in the queue for one,
-//! so that a rush of sign-ins slows nothing but sign-ins. Realms take turns: a rush at one clinic keeps no other waiting.
+//! Where passwords are hashed: on threads of their own, fewer than there are cores, each of which rests for as long as it worked,
+//! so that a rush of sign-ins slows little but sign-ins. Realms take turns: a rush at one clinic keeps no other waiting.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -14,25 +14,24 @@ use crate::error::Problem;
 /// How long anybody waits for his hash.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More than this many could not have their turn in time anyway.
-const MOST: usize = 256;
+/// Of each thread. More than this many could not have their turn in time anyway.
+const MOST: usize = 128;
 
-/// Of a thread's share of a busy core, about a third is left.
+/// Of a thread's share of a busy core, about a third is left; where each service has its share for itself, all of it: hence the rests.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 5;
 
 /// The threads, and the queue before them.
 pub struct Hashers(Arc<Queue>);
 
-#[derive(Default)]
 struct Queue {
     waiting: Mutex<Waiting>,
     somebody_came: Condvar,
 }
 
 /// Who waits, realm by realm.
-#[derive(Default)]
 struct Waiting {
+    most: usize,
     /// Realms in which somebody waits, in the order of their turns.
     turns: VecDeque<Uuid>,
     lines: HashMap<Uuid, VecDeque<Box<dyn Job>>>,
@@ -68,7 +67,8 @@ impl Hashers {
     }
 
     fn new(threads: usize) -> Self {
-        let queue = Arc::new(Queue::default());
+        let waiting = Mutex::new(Waiting::of(threads * MOST));
+        let queue = Arc::new(Queue { waiting, somebody_came: Condvar::new() });
         for n in 0..threads {
             let queue = queue.clone();
             let work = move || queue.work();
@@ -113,13 +113,19 @@ impl Queue {
             let next = self.somebody_came.wait_while(self.lock(), |waiting| waiting.all == 0);
             let job = next.unwrap_or_else(PoisonError::into_inner).next();
             if let Some(job) = job.filter(|job| job.is_wanted()) {
+                let began = Instant::now();
                 job.run();
+                std::thread::sleep(began.elapsed());
             }
         }
     }
 }
 
 impl Waiting {
+    fn of(most: usize) -> Self {
+        Self { most, turns: VecDeque::new(), lines: HashMap::new(), all: 0 }
+    }
+
     /// Joins the realm's line. Where there is no room, the last of the longest line goes: perhaps the one who came.
     fn join(&mut self, realm: Uuid, job: Box<dyn Job>) {
         let line = self.lines.entry(realm).or_default();
@@ -128,7 +134,7 @@ impl Waiting {
         }
         line.push_back(job);
         self.all += 1;
-        if self.all > MOST {
+        if self.all > self.most {
             let longest = self.lines.values_mut().max_by_key(|line| line.len());
             let turned_away = longest.and_then(VecDeque::pop_back);
             self.all -= usize::from(turned_away.is_some());
@@ -170,7 +176,7 @@ mod tests {
     fn realms_take_turns() {
         let (busy, quiet) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let done = Arc::default();
-        let mut waiting = Waiting::default();
+        let mut waiting = Waiting::of(MOST);
         for (realm, name) in [(busy, "a"), (busy, "b"), (busy, "c"), (quiet, "x"), (quiet, "y")] {
             waiting.join(realm, Box::new(Named(name, Arc::clone(&done))));
         }
@@ -186,7 +192,7 @@ mod tests {
     #[test]
     fn where_there_is_no_room_the_longest_line_gives_way() {
         let (busy, quiet) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let mut waiting = Waiting::default();
+        let mut waiting = Waiting::of(MOST);
         let done = Arc::default();
         let named = |name| Box::new(Named(name, Arc::clone(&done)));
         for _ in 0..MOST + 100 {

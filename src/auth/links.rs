@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 use sqlx::PgExecutor;
 
+use super::refusals::{self, Refusal};
+use super::tries;
+use crate::audit::Actor;
 use crate::crypto::{self, ClinicKeys};
 use crate::db::Tx;
 use crate::ids::AccountId;
 use crate::outbox::{self, NewMessage};
+use crate::tenancy::Realm;
 use crate::tenancy::pools::Conn;
 
 /// How long a link is good with which somebody sets a first password.
@@ -137,6 +142,16 @@ pub async fn use_up(tx: &mut Tx, token: &str, purpose: Purpose) -> sqlx::Result<
     .bind(purpose.as_str())
     .fetch_optional(&mut **tx)
     .await
+}
+
+/// Notes that somebody came with a link that is good for nothing.
+pub async fn note_refused(realm: &Realm, actor: Actor, purpose: Purpose) {
+    let place = tries::place(actor.address);
+    let details = json!({ "purpose": purpose.as_str() });
+    let subject = format!("{}\0{place}", purpose.as_str());
+    let subject = subject.as_bytes();
+    let refusal = Refusal { action: "link.refused", subject, account: None, details };
+    refusals::note(realm, actor, refusal).await;
 }
 
 /// Whoever has set a password needs no other link to set one, and nobody else may find one that is good.

@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use poem::http::StatusCode;
 use serde_json::json;
 
 use super::pair::{self, Tokens};
+use super::refusals::{self, Refusal};
 use super::second_factor::{self, Judged, Offered, Proof};
 use super::store::Account;
 use super::{password, refresh_token, store};
@@ -41,10 +43,12 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
     let account = store::account_by_identifier(&mut conn, &given.identifier).await?;
     let subject = subject(realm, account.as_ref(), &given.identifier, actor.address);
     let (failures, wait) = store::login_failures(&mut conn, &subject, WINDOW).await?;
+    drop(conn); // not held across a hash
+    let note = Noted { realm, subject, account: account.as_ref().map(|account| account.id) };
     if failures >= i64::from(FAILED.quota) {
+        note.refusal("session.limited", actor, &given.identifier).await;
         return Err(too_many(wait));
     }
-    drop(conn); // not held across a hash
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
     let right = password::verify(realm.id, given.password, hash).await?;
     let known = account.as_ref().map(|account| account.id);
@@ -69,6 +73,9 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
     store::lock_failures(&mut tx, &subject).await?;
     let (failures, wait) = store::login_failures(&mut tx, &subject, WINDOW).await?;
     if failures >= i64::from(FAILED.quota) {
+        let actor = unopened(tx.actor());
+        tx.rollback().await?;
+        note.refusal("session.limited", actor, &given.identifier).await;
         return Err(too_many(wait));
     }
     // Whoever set another password meanwhile, or shut the account, ended all its sessions: this would be one more.
@@ -87,10 +94,23 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
         wrong.name = "invalid-credentials";
         return Err(wrong);
     };
-    match second_factor::judge(&mut tx, realm, account.id, proof).await? {
-        Judged::Passed => {}
-        Judged::Wanted => return Err(second_factor::required()),
-        Judged::Wrong => {
+    match second_factor::judge(&mut tx, realm, account.id, proof).await {
+        Ok(Judged::None | Judged::Passed) => {}
+        // Whoever comes so far has the password: it is on record, whether a factor follows or not.
+        Ok(Judged::Wanted) => {
+            let actor = unopened(tx.actor());
+            tx.rollback().await?;
+            note.refusal("session.factor_wanted", actor, &given.identifier).await;
+            return Err(second_factor::required());
+        }
+        Err(limited) if limited.status == StatusCode::TOO_MANY_REQUESTS => {
+            let actor = unopened(tx.actor());
+            tx.rollback().await?;
+            note.refusal("session.limited", actor, &given.identifier).await;
+            return Err(limited);
+        }
+        Err(other) => return Err(other),
+        Ok(Judged::Wrong) => {
             tx.commit().await?;
             return Err(second_factor::invalid());
         }
@@ -99,6 +119,26 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
     store::forget_failures(&mut tx, &subject).await?;
     tx.commit().await?;
     Ok(pair::issue(realm, &account, session, 0))
+}
+
+/// Somebody who was not let in: there is no session, and whoever it is did not prove to be the account's owner.
+fn unopened(actor: &Actor) -> Actor {
+    Actor { account: None, role: None, session: None, ..actor.clone() }
+}
+
+/// For whom a sign-in is refused.
+struct Noted<'a> {
+    realm: &'a Realm,
+    subject: [u8; 32],
+    account: Option<AccountId>,
+}
+
+impl Noted<'_> {
+    async fn refusal(&self, action: &'static str, actor: Actor, identifier: &str) {
+        let details = json!({ "identifier_mac": identifier_mac(self.realm, identifier) });
+        let Self { account, ref subject, .. } = *self;
+        refusals::note(self.realm, actor, Refusal { action, subject, account, details }).await;
+    }
 }
 
 /// Opens a session in the caller's transaction.

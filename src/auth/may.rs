@@ -77,6 +77,10 @@ permissions! {
     ReceivePatients = "appointments.receive": &[ClinicAdmin, Doctor, Receptionist];
     /// A doctor sees his own patients alone.
     ConductVisits = "appointments.conduct": &[ClinicAdmin, Doctor];
+    /// One's own visits, for a calendar elsewhere.
+    OwnCalendar = "calendar.own": &[Doctor, Therapist, Patient];
+    /// Many at a time, from a file.
+    Import = "imports.run": &[ClinicAdmin];
     ReadTemplates = "templates.read": &[ClinicAdmin];
     WriteTemplates = "templates.write": &[ClinicAdmin];
     /// Who did and who read what.
@@ -236,17 +240,16 @@ impl<P: Permission> May<P> {
         let context = Context::of(request);
         let who = principal(context, verified).await?;
         context.limits.call(context.realm.id, who.account).await?;
-        Self::granted(request, who)
+        Self::granted(who)
     }
 
-    fn granted(request: &Request, who: Principal) -> Result<Self, Problem> {
+    fn granted(who: Principal) -> Result<Self, Problem> {
         if !P::ROLES.contains(&who.role) {
             return Err(Problem::forbidden());
         }
         if who.must_enrol && ![OwnSession::NAME, OwnPassword::NAME].contains(&P::NAME) {
             return Err(second_factor_required());
         }
-        Context::of(request).refuse_unknown_query(request)?;
         Ok(Self { who, permission: PhantomData })
     }
 }
@@ -283,6 +286,6 @@ impl<'a, P: Permission> ApiExtractor<'a> for May<P> {
     ) -> Result<Self> {
         // Provisioning has no limit for the platform itself.
         let who = counted_principal(request, P::NAME == ManageClinics::NAME).await?;
-        Ok(Self::granted(request, who)?)
+        Ok(Self::granted(who)?)
     }
 }

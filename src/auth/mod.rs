@@ -12,11 +12,13 @@ pub mod password;
 pub mod passwords;
 pub mod refresh;
 pub mod refresh_token;
+pub mod refusals;
 pub mod role;
 pub mod second_factor;
 pub mod sessions;
 mod store;
 pub mod token;
+pub mod told;
 pub mod tries;
 
 pub use may::{May, Permission, Principal};

@@ -1,6 +1,8 @@
 //! Exchanging a refresh token. Only its generation and the time of its last move are kept. Twenty tabs that refresh at once
 //! get the same successor; an older one at any time is theft, and ends the session.
 
+use serde_json::json;
+
 use super::pair::{self, Tokens};
 use super::{Sessions, refresh_token, store};
 use crate::audit::{self, Act, Actor};
@@ -60,7 +62,8 @@ async fn end_stolen(
     tracing::warn!(%session, "an old refresh token was presented; the session is ended");
     let mut tx = realm.begin(actor).await?;
     store::end_session(&mut tx, account, session, "refresh_token_reused").await?;
-    audit::record(&mut tx, Act::new("session.stolen", "session", session)).await?;
+    let act = Act::new("session.stolen", "session", session);
+    audit::record(&mut tx, act.details(json!({ "account": account }))).await?;
     tx.commit().await?;
     sessions.changed(realm).await;
     Ok(())

@@ -61,6 +61,26 @@ pub async fn still_opens(tx: &mut Tx, account: &Account) -> sqlx::Result<bool> {
     Ok(stands.is_some())
 }
 
+/// An account that may sign in, as it stands until this transaction ends: whoever shuts it waits, and then ends what was opened.
+pub async fn hold_open(tx: &mut Tx, id: AccountId) -> sqlx::Result<Option<Account>> {
+    sqlx::query_as(
+        "select id, role, full_name, email, phone, status, password_hash from users
+         where id = $1 and status = 'active' and deleted_at is null for share",
+    )
+    .bind(id)
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// Nobody opens a session of an account until this transaction ends.
+pub async fn lock_account(tx: &mut Tx, id: AccountId) -> sqlx::Result<()> {
+    sqlx::query("select from users where id = $1 for no key update")
+        .bind(id)
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
 /// Failures of one subject in the window: how many, and how long until the oldest of them leaves it.
 pub async fn login_failures(
     conn: &mut Conn,
@@ -81,6 +101,12 @@ pub async fn login_failures(
 pub async fn lock_failures(tx: &mut Tx, subject: &[u8; 32]) -> sqlx::Result<()> {
     let key = i64::from_be_bytes(subject[..8].try_into().expect("eight of thirty-two"));
     sqlx::query("select pg_advisory_xact_lock($1)").bind(key).execute(&mut **tx).await.map(drop)
+}
+
+/// As [`lock_failures`], for who would rather go than wait: false when somebody else has it.
+pub async fn try_lock_failures(tx: &mut Tx, subject: &[u8; 32]) -> sqlx::Result<bool> {
+    let key = i64::from_be_bytes(subject[..8].try_into().expect("eight of thirty-two"));
+    sqlx::query_scalar("select pg_try_advisory_xact_lock($1)").bind(key).fetch_one(&mut **tx).await
 }
 
 /// Notes a failure, and forgets this subject's old ones.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Chores, PREFIX};
 use crate::ids::ClinicId;
-use crate::outbox::{Delivery, Handed, OutboxRow};
+use crate::outbox::{Delivery, Handed, OutboxRow, Turns};
 use crate::tenancy::Directory;
 use crate::tenancy::pools::Conn;
 use crate::worker::{Clinics, Unreachable};
@@ -39,6 +39,10 @@ impl<M: Clinics> Clinics for Rounds<M> {
                 Delivery::RetryIn { delay: super::LONGEST_PAUSE / 60, error }.into()
             }
         }
+    }
+
+    fn turns(&self) -> &Turns {
+        self.messages.turns()
     }
 
     async fn looked_after(&self, clinic_id: Uuid) {

@@ -1,6 +1,7 @@
 //! Addresses that a setting names: whose word on the caller's address is believed.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// Addresses as `10.0.0.0/8`, or a single one.
@@ -11,6 +12,15 @@ pub struct Network {
 }
 
 impl Network {
+    pub fn is_v4(&self) -> bool {
+        self.address.is_ipv4()
+    }
+
+    /// How many bits its addresses have in common.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     pub fn contains(&self, address: IpAddr) -> bool {
         fn same(a: u128, b: u128, width: u32, prefix: u8) -> bool {
             let shift = width - u32::from(prefix);
@@ -23,6 +33,23 @@ impl Network {
             (IpAddr::V6(a), IpAddr::V6(b)) => same(a.into(), b.into(), 128, self.prefix),
             _ => false,
         }
+    }
+}
+
+/// As PostgreSQL writes a `cidr`: without what lies behind the prefix.
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn cut(bits: u128, width: u32, prefix: u8) -> u128 {
+            let shift = width - u32::from(prefix);
+            bits.checked_shr(shift).and_then(|bits| bits.checked_shl(shift)).unwrap_or(0)
+        }
+        let address: IpAddr = match self.address {
+            IpAddr::V4(a) => {
+                Ipv4Addr::from(cut(u32::from(a).into(), 32, self.prefix) as u32).into()
+            }
+            IpAddr::V6(a) => Ipv6Addr::from(cut(a.into(), 128, self.prefix)).into(),
+        };
+        write!(f, "{address}/{}", self.prefix)
     }
 }
 
@@ -51,6 +78,19 @@ impl FromStr for Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_is_written_without_what_lies_behind_its_prefix() {
+        for (given, written) in [
+            ("10.1.2.3/20", "10.1.0.0/20"),
+            ("10.1.2.3", "10.1.2.3/32"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("2001:db8:1:2::3/48", "2001:db8:1::/48"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(given.parse::<Network>().unwrap().to_string(), written);
+        }
+    }
 
     #[test]
     fn a_network_holds_its_addresses_only() {

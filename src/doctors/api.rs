@@ -7,6 +7,7 @@ use serde_json::json;
 use super::availability::{AvailabilityRequest, AvailabilityView};
 use super::extra;
 use super::model::{DoctorRequest, DoctorView, InvitedDoctorView, NewDoctor, Profile};
+use super::replace_hours::replace_hours;
 use super::store::{self, Filter};
 use super::time_off::{ListTimeOff, NewTimeOff, TimeOffView};
 use crate::audit::{self, Act, Seen};
@@ -18,7 +19,7 @@ use crate::http::context::{Anybody, Here};
 use crate::http::etag::{ETag, IfMatch};
 use crate::http::fields::{self, Fields, Readable};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
-use crate::http::input::{Input, Query};
+use crate::http::input::{Input, NoBody, Query};
 use crate::http::page::{Listing, Page};
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
@@ -203,10 +204,12 @@ impl DoctorsApi {
         caller: Anybody,
         id: Path<DoctorId>,
         if_match: IfMatch,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let (account, before) = lock_both(&mut tx, id.0).await?;
         if_match.honour(ETag(before.version))?;
+        nothing.read()?;
         staff::remove_account(&mut tx, &account, clinic.clock.now()).await?;
         tx.commit().await?;
         caller.sessions.changed(&clinic.realm).await;
@@ -250,12 +253,8 @@ impl DoctorsApi {
         let new = body.read_with(|fields, new| {
             AvailabilityRequest::check(new, fields, &standing, &extra, &places);
         })?;
-        store::clear_availability(&mut tx, id.0).await?;
-        store::insert_availability(&mut tx, id.0, &new.items).await.map_err(overlapping)?;
-        let version = store::touch(&mut tx, id.0).await?;
-        let items = store::availability(&mut tx, id.0).await?;
-        let act = Act::new("doctor.hours_changed", "doctor", id.0);
-        audit::record(&mut tx, act.details(json!({ "from": standing, "to": items }))).await?;
+        let replaced = replace_hours(&mut tx, id.0, &new.items).await;
+        let (items, version) = replaced.map_err(overlapping)?;
         tx.commit().await?;
         Ok(Stored { etag: ETag(version), view: AvailabilityView { items } })
     }
@@ -368,12 +367,14 @@ impl DoctorsApi {
         id: Path<DoctorId>,
         time_off_id: Path<TimeOffId>,
         if_match: IfMatch,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let doctor = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         let away = store::time_off(&mut tx, id.0, time_off_id.0).await?;
         let away = away.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(doctor.version))?;
+        nothing.read()?;
         store::delete_time_off(&mut tx, away.id).await?;
         store::touch(&mut tx, id.0).await?;
         let act = Act::new("doctor.time_off_taken_back", "time_off", away.id);

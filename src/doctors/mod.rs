@@ -7,5 +7,9 @@ pub mod extra;
 pub mod hours;
 pub mod minute;
 mod model;
+mod replace_hours;
 mod store;
 mod time_off;
+
+pub use availability::{AvailabilityRequest, Line};
+pub use replace_hours::replace_hours;

@@ -14,7 +14,7 @@ use crate::error::{FieldError, Problem};
 use crate::http::context::Here;
 use crate::http::etag::{ETag, IfMatch};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
-use crate::http::input::{Input, Query};
+use crate::http::input::{Input, NoBody, Query};
 use crate::http::page::Listing;
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
@@ -130,10 +130,12 @@ impl HolidaysApi {
         clinic: Here,
         id: Path<HolidayId>,
         if_match: IfMatch,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         let mut tx = clinic.begin(who.actor()).await?;
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(before.version))?;
+        nothing.read()?;
         store::delete(&mut tx, id.0).await?;
         let act = Act::new("holiday.deleted", "holiday", id.0);
         audit::record(&mut tx, act.details(json!({ "holiday": before }))).await?;

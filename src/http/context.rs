@@ -46,7 +46,8 @@ impl Context {
         }
     }
 
-    /// Query parameters where an operation has none: a misspelling must not be lost silently.
+    /// Query parameters where an operation has none: a misspelling must not be lost silently. Reading is refused at the edge,
+    /// once it is known that there is something to read; changes read theirs themselves (`input.rs`).
     pub fn unknown_query(&self, request: &Request) -> Vec<FieldError> {
         let query = request.uri().query().unwrap_or_default();
         let path = request.original_uri().path();
@@ -63,20 +64,6 @@ impl Context {
                 )
             })
             .collect()
-    }
-
-    /// Refuses an unknown query where nothing later does: reading is refused at the edge once it is known that there is
-    /// something to read, and a body is refused whole (`input.rs`).
-    pub fn refuse_unknown_query(&self, request: &Request) -> Result<(), Problem> {
-        let method = request.method();
-        let takes = self.operations.takes(method.as_str(), request.original_uri().path());
-        if takes.body || method.is_safe() {
-            return Ok(());
-        }
-        match self.unknown_query(request) {
-            errors if errors.is_empty() => Ok(()),
-            errors => Err(Problem::invalid(errors)),
-        }
     }
 }
 
@@ -142,7 +129,6 @@ impl std::ops::Deref for Anybody {
 impl<'a> poem::FromRequest<'a> for Anybody {
     async fn from_request(request: &'a Request, _: &mut poem::RequestBody) -> poem::Result<Self> {
         let context = Context::of(request).clone();
-        context.refuse_unknown_query(request)?;
         let device: String = request
             .header(poem::http::header::USER_AGENT)
             .unwrap_or_default()

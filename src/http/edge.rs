@@ -56,8 +56,13 @@ impl Edge {
         let settings = &self.settings;
         let site = host::site(&request, &settings.base_domain, &settings.trusted_proxies)?;
         let address = host::client_address(&request, &settings.trusted_proxies);
-        if !request.headers().contains_key(header::AUTHORIZATION) {
-            self.limits.stranger(address).await?; // a token that is none counts as well, where it is found out
+        // Providers add parameters as they like, and send all that they have from a few addresses: only what is refused is a
+        // stranger's. (A token that is none counts as well, where it is found out.)
+        let path = request.original_uri().path().to_owned();
+        let is_webhook = ["/webhooks/", "/api/v1/webhooks/"].iter().any(|at| path.starts_with(at));
+        let counted_there = is_webhook && matches!(site, Site::Clinic(_));
+        if !counted_there && !request.headers().contains_key(header::AUTHORIZATION) {
+            self.limits.stranger(address).await?;
         }
         let (realm, clinic, rooms) = match site {
             Site::Landing => {
@@ -83,17 +88,19 @@ impl Edge {
             address,
             request_id: request_id.to_owned(),
         };
-        let path = request.original_uri().path().to_owned();
         let is_api = path.starts_with("/api/");
-        // Providers add parameters as they like.
-        let is_webhook = path.starts_with("/api/v1/webhooks/");
         let unread = if is_api && !is_webhook && request.method().is_safe() {
             context.unknown_query(&request)
         } else {
             Vec::new()
         };
         request.extensions_mut().insert(context);
-        match answer(&rooms.routes, request).await {
+        let outcome = answer(&rooms.routes, request).await;
+        if counted_there && outcome.as_ref().is_err_and(|problem| problem.status.is_client_error())
+        {
+            self.limits.stranger(address).await?;
+        }
+        match outcome {
             Ok(_) if !unread.is_empty() => Err(Problem::invalid(unread)),
             Err(problem) if problem.status == StatusCode::METHOD_NOT_ALLOWED && is_api => {
                 Err(problem.header(header::ALLOW, &rooms.operations.allowed(&path)))

@@ -42,12 +42,7 @@ impl IfMatch {
     /// `412` when stale.
     pub fn honour(&self, current: ETag) -> Result<(), Problem> {
         let Some(given) = &self.0 else { return Ok(()) };
-        // Proxies that compress weaken our tags, so weak forms of them count too.
-        let matches = given
-            .split(',')
-            .map(|tag| tag.trim())
-            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current.to_string());
-        if matches {
+        if names(given, current) {
             return Ok(());
         }
         Err(Problem::new(
@@ -58,15 +53,41 @@ impl IfMatch {
     }
 }
 
+/// What the caller has read already.
+pub struct IfNoneMatch(Option<String>);
+
+impl IfNoneMatch {
+    /// Whether the caller has this version: `304` then. Compared weakly, as RFC 9110 asks.
+    pub fn has(&self, current: ETag) -> bool {
+        self.0.as_deref().is_some_and(|given| names(given, current))
+    }
+}
+
+impl<'a> FromRequest<'a> for IfNoneMatch {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        Ok(Self(listed(request, header::IF_NONE_MATCH)))
+    }
+}
+
+/// Proxies that compress weaken our tags, so weak forms of them count too.
+fn names(given: &str, current: ETag) -> bool {
+    let mut tags = given.split(',').map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current.to_string())
+}
+
+/// A header's values, as one list. One that cannot be read is there all the same, and is no tag of ours.
+fn listed(request: &Request, name: header::HeaderName) -> Option<String> {
+    let values: Vec<_> = request
+        .headers()
+        .get_all(name)
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    (!values.is_empty()).then(|| values.join(","))
+}
+
 impl<'a> FromRequest<'a> for IfMatch {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
-        // One that cannot be read is there all the same, and is no tag of ours.
-        let values: Vec<_> = request
-            .headers()
-            .get_all(header::IF_MATCH)
-            .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-            .collect();
-        Ok(Self((!values.is_empty()).then(|| values.join(","))))
+        Ok(Self(listed(request, header::IF_MATCH)))
     }
 }

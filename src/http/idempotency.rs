@@ -22,7 +22,7 @@ const NAME: &str = "idempotency-key";
 /// The key of a request, if it has one.
 pub struct Idempotency {
     key: Option<String>,
-    fault: Option<FieldError>,
+    faults: Vec<FieldError>,
     /// An answer may hold what is shown only once, so it is kept sealed.
     sealing: SealingKey,
     method: String,
@@ -54,14 +54,14 @@ struct KeptRow {
 
 impl Idempotency {
     /// What the key of an operation without a body is bound to. Nothing reads a body there that would tell what is wrong with the
-    /// key, so it is told here.
+    /// key or the query, so it is told here.
     ///
     /// # Errors
-    /// `422` for a key that is none.
+    /// `422` for a key that is none, and for a query where there is none.
     pub fn no_body(&self) -> Result<[u8; 32], Problem> {
-        match &self.fault {
-            Some(fault) => Err(Problem::invalid(vec![fault.clone()])),
-            None => Ok(crate::crypto::sha256(b"")),
+        match self.faults.as_slice() {
+            [] => Ok(crate::crypto::sha256(b"")),
+            faults => Err(Problem::invalid(faults.to_vec())),
         }
     }
 
@@ -266,9 +266,10 @@ pub fn fault(request: &Request) -> Option<FieldError> {
 
 impl<'a> FromRequest<'a> for Idempotency {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        let unknown_query = Context::of(request).unknown_query(request);
         Ok(Self {
             key: key_of(request).unwrap_or_default(), // a bad one is refused with the body, if there is one
-            fault: fault(request),
+            faults: fault(request).into_iter().chain(unknown_query).collect(),
             sealing: Context::of(request).realm.keys.fields.clone(),
             method: request.method().to_string(),
             path: request.original_uri().path().to_owned(),

@@ -2,19 +2,17 @@
 //! precondition, then every fault of shape and meaning in one answer. poem-openapi's own parsing stops at the first.
 
 use std::marker::PhantomData;
-use std::time::Duration;
 
-use poem::http::{StatusCode, header};
-use poem::{Request, RequestBody, Result};
+use poem::http::StatusCode;
+use poem::{FromRequest, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaParamIn, MetaRequest, MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt;
-use tokio::time::timeout;
 
+use super::body;
 use super::context::Context;
 use super::fields::{Fields, Frame, Readable};
 use super::idempotency;
@@ -22,12 +20,6 @@ use crate::error::{FieldError, Problem};
 
 /// The largest JSON body that is read.
 pub const BODY_LIMIT: usize = 1024 * 1024;
-
-/// How long a body may take to arrive: one that comes in drops is not waited for.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// So much is made ready for a body before any of it has come, whatever its length is said to be.
-const ROOM: usize = 16 * 1024;
 
 /// The body of a request, described by `T`'s schema and read by `T`'s reader.
 pub struct Input<T> {
@@ -123,39 +115,9 @@ fn read_fields<T>(
     }
 }
 
-fn too_slow() -> Problem {
-    Problem::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "request-timeout",
-        format!("the body did not arrive within {} seconds", PATIENCE.as_secs()),
-    )
-}
-
 async fn take_body(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Problem> {
-    let too_large = || {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            format!("a JSON body may have at most {BODY_LIMIT} bytes"),
-        )
-    };
-    let announced = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BODY_LIMIT) {
-        return Err(too_large()); // the edge reads and drops it (`rest.rs`)
-    }
-    let broken = |_| Problem::bad_request("the body broke off");
-    let reader = body.take().map_err(Problem::internal)?.into_async_read();
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(ROOM));
-    let mut reader = reader.take(BODY_LIMIT as u64 + 1);
-    let read = timeout(PATIENCE, reader.read_to_end(&mut bytes)).await;
-    read.map_err(|_| too_slow())?.map_err(broken)?;
-    if bytes.len() > BODY_LIMIT {
-        return Err(too_large());
-    }
+    let taken = body.take().map_err(Problem::internal)?;
+    let bytes = body::whole(request.headers(), taken, BODY_LIMIT, "a JSON body").await?;
     let is_json = request.content_type().is_some_and(|media_type| {
         let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         essence == "application/json" || essence.ends_with("+json")
@@ -202,6 +164,29 @@ impl<'a, T: Readable + Type> ApiExtractor<'a> for Input<T> {
             frame: Context::of(request).frame(),
             kind: PhantomData,
         })
+    }
+}
+
+/// Of an operation that takes neither body nor query: a parameter all the same is a misspelling. It is told where the faults
+/// of a body would be: after what the path names and after the precondition, and before any conflict.
+pub struct NoBody {
+    query_faults: Vec<FieldError>,
+}
+
+impl NoBody {
+    /// # Errors
+    /// `422` for a query where there is none.
+    pub fn read(&self) -> Result<(), Problem> {
+        match self.query_faults.as_slice() {
+            [] => Ok(()),
+            faults => Err(Problem::invalid(faults.to_vec())),
+        }
+    }
+}
+
+impl<'a> FromRequest<'a> for NoBody {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        Ok(Self { query_faults: Context::of(request).unknown_query(request) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The wire: hosts, bodies, answers, errors, cursors, preconditions and repeats. Knows no slice.
 
+pub mod body;
 pub mod context;
 pub mod edge;
 pub mod etag;

@@ -87,10 +87,17 @@ pub fn complete(derived: &str) -> Value {
     let mut description: Value = serde_json::from_str(derived).expect("poem-openapi writes JSON");
     let schemas = description["components"]["schemas"].clone();
     if let Some(paths) = description["paths"].as_object_mut() {
+        // Routes take whole segments: what a name ends with is looked at by its reader, and written here.
+        if let Some(feed) = paths.remove("/calendar/{feed_token}") {
+            paths.insert("/calendar/{feed_token}.ics".to_owned(), feed);
+        }
         for (path, methods) in paths.iter_mut() {
             for (method, operation) in methods.as_object_mut().into_iter().flatten() {
                 // Grouped by what they are about: `/appointments/{id}` under `appointments`.
                 operation["tags"] = json!([path.split('/').nth(1).unwrap_or_default()]);
+                if operation["parameters"].is_null() {
+                    operation["parameters"] = json!([]); // derived as null where there is none
+                }
                 expand_query(operation, &schemas);
                 name_roles(operation);
                 add_headers(operation, method, path);
@@ -168,7 +175,9 @@ fn add_headers(operation: &mut Value, method: &str, path: &str) {
     };
     match method {
         "put" | "patch" => header("If-Match", true, "The ETag of the version that you have seen."),
-        "delete" => header("If-Match", false, "Honoured when given."),
+        "delete" if !path.starts_with("/auth/") => {
+            header("If-Match", false, "Honoured when given.")
+        }
         "post" if !path.starts_with("/auth/") => header(
             "Idempotency-Key",
             false,

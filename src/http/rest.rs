@@ -5,11 +5,11 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
-use poem::http::{HeaderValue, header};
+use poem::http::{HeaderValue, StatusCode, header};
 use poem::{Body, Request, Response};
 use tokio::time::{Instant, timeout_at};
 
-use super::input::PATIENCE;
+use super::body::PATIENCE;
 
 /// So much is heard out; who says more than that, or takes too long over it, is hung up on.
 pub const LIMIT: usize = 32 * 1024 * 1024;
@@ -55,8 +55,9 @@ impl Rest {
         let Some(shared) = self.body else { return };
         let mut heard = 0;
         let mut rest = std::pin::pin!(shared.stream());
-        let hopeless =
-            self.announced > LIMIT || (self.waits && response.status().is_client_error());
+        let hopeless = self.announced > LIMIT
+            || (self.waits && response.status().is_client_error())
+            || response.status() == StatusCode::REQUEST_TIMEOUT; // it was waited for already
         let ends = Instant::now() + PATIENCE;
         while !hopeless && heard <= LIMIT {
             match timeout_at(ends, rest.next()).await {

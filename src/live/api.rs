@@ -17,7 +17,7 @@ use crate::auth::may::ReadAppointments;
 use crate::error::Problem;
 use crate::http::context::{Anybody, Here};
 use crate::http::fields::{self, Fields, Readable};
-use crate::http::input::Query;
+use crate::http::input::{NoBody, Query};
 use crate::http::payload::Payload;
 
 /// What happens, as it happens.
@@ -109,7 +109,9 @@ impl LiveApi {
         &self,
         who: May<ReadAppointments>,
         clinic: Here,
+        nothing: NoBody,
     ) -> Result<Payload<Ticket>, Problem> {
+        nothing.read()?;
         let ticket = ticket::issue(&clinic, who.account, who.session);
         Ok(Payload(Ticket { ticket, expires_in: ticket::LIFETIME_SECONDS }))
     }

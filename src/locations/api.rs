@@ -14,7 +14,7 @@ use crate::http::context::Here;
 use crate::http::etag::{ETag, IfMatch};
 use crate::http::fields::{Fields, Readable};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
-use crate::http::input::{Input, Query};
+use crate::http::input::{Input, NoBody, Query};
 use crate::http::page::{Listing, Page};
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
@@ -136,10 +136,12 @@ impl LocationsApi {
         clinic: Here,
         id: Path<LocationId>,
         if_match: IfMatch,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         let mut tx = clinic.begin(who.actor()).await?;
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(before.version))?;
+        nothing.read()?;
         if store::is_in_use(&mut tx, id.0, clinic.clock.now()).await? {
             return Err(Problem::conflict(
                 "in-use",

@@ -1,16 +1,21 @@
-//! What a message is about, read when it is sent: a changed address, name or time counts. One statement for each kind (codes
-//! find their people by themselves); the words are found elsewhere (`templates/`).
+//! What a message is about, read when it is sent: a changed address, name or time counts. One statement for each kind, visits
+//! many at a time (codes find their people by themselves); the words are found elsewhere (`templates/`).
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use secrecy::SecretString;
+use url::Url;
+use uuid::Uuid;
 
 use super::channels::Channel;
 use super::kind::Kind;
+use super::unsubscribe;
 use crate::auth::links;
 use crate::ids::{AccountId, AppointmentId, PatientId};
 use crate::one_time_codes::{self, Addressed, Unaddressed};
-use crate::outbox::{self, OutboxRow};
+use crate::outbox::{self, OutboxRow, Together, Turns};
 use crate::respond::{self, Press, Token};
 use crate::tenancy::Clinic;
 use crate::tenancy::pools::Conn;
@@ -39,14 +44,26 @@ pub struct Facts {
     pub channels: Vec<Channel>,
     /// The payloads of its quick-reply buttons, in the order of the buttons.
     pub replies: Vec<String>,
+    /// Where its reader says to want no more of the kind by e-mail.
+    pub unsubscribe: Option<Url>,
     pub written_at: DateTime<Utc>,
 }
 
 /// What it is about.
 pub enum Values {
-    Code { code: SecretString, minutes: i64 },
+    Code {
+        code: SecretString,
+        minutes: i64,
+    },
     Visit(Visit),
-    Link { url: SecretString, until: DateTime<Utc> },
+    Link {
+        url: SecretString,
+        until: DateTime<Utc>,
+    },
+    /// What was done to an account, and when.
+    Notice {
+        at: DateTime<Utc>,
+    },
 }
 
 pub struct Visit {
@@ -87,14 +104,14 @@ pub enum ComposeError {
 /// When nothing is known of such messages, or the database does not answer.
 pub async fn facts(
     clinic: &Clinic,
-    conn: &mut Conn,
+    visits: &Visits,
     row: &OutboxRow,
 ) -> Result<Composed, ComposeError> {
     let kind = Kind::named(&row.purpose)
         .ok_or_else(|| ComposeError::UnknownPurpose(row.purpose.clone()))?;
-    match kind {
+    let mut composed = match kind {
         Kind::SignInCode | Kind::RegisterCode => {
-            match one_time_codes::addressed(clinic, conn, row).await {
+            match one_time_codes::addressed(clinic, &mut read(clinic).await?, row).await {
                 Ok(to) => Ok(of_code(clinic, kind, row, to)),
                 Err(Unaddressed::Needless(why)) => Ok(Composed::Needless(why)),
                 Err(Unaddressed::Unreadable) => Err(ComposeError::Unreadable),
@@ -106,15 +123,25 @@ pub async fn facts(
         | Kind::Cancelled
         | Kind::ReplyFailed
         | Kind::ReminderDay
-        | Kind::ReminderHours => of_visit(clinic, conn, kind, row).await,
+        | Kind::ReminderHours => of_visit(clinic, visits, kind, row).await,
         Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => {
-            of_link(clinic, conn, kind, row).await
+            of_link(clinic, &mut read(clinic).await?, kind, row).await
         }
+        Kind::PasswordChanged
+        | Kind::SecondFactorAdded
+        | Kind::SecondFactorRemoved
+        | Kind::RecoveryCodesMade
+        | Kind::EmailChanged => of_notice(clinic, &mut read(clinic).await?, kind, row).await,
+    }?;
+    if let Composed::Facts(facts) = &mut composed {
+        facts.unsubscribe = unsubscribe::offered(clinic, kind, facts.recipient.patient_id);
     }
+    Ok(composed)
 }
 
 #[derive(sqlx::FromRow)]
 struct VisitRow {
+    place: i64,
     number: String,
     status: String,
     starts_at: DateTime<Utc>,
@@ -131,25 +158,62 @@ struct VisitRow {
     own_time_zone: Option<String>,
 }
 
+/// Reads visits for messages, those that are asked for at the same time together.
+pub struct Visits(Together<Uuid, sqlx::Result<Option<VisitRow>>>);
+
+impl Visits {
+    pub fn new(turns: Turns) -> Self {
+        Self(Together::new(turns))
+    }
+
+    async fn of(&self, clinic: &Clinic, id: Uuid) -> sqlx::Result<Option<VisitRow>> {
+        let read = self.0.ask(clinic.id.0, id, async |ids: Vec<Uuid>| {
+            let found = async {
+                sqlx::query_as::<_, VisitRow>(
+                    "select asked.place, a.number, a.status, lower(a.during) as starts_at,
+                            p.id as patient_id, p.full_name as patient_name, p.email, p.phone, p.language,
+                            u.full_name as doctor_name, l.name as location_name, l.address as location_address,
+                            l.phone as location_phone, l.time_zone, w.time_zone as own_time_zone
+                     from unnest($1::uuid[]) with ordinality as asked (id, place)
+                     join appointments a on a.id = asked.id
+                     join patients p on p.id = a.patient_id and p.deleted_at is null
+                     join users u on u.id = a.doctor_id join locations l on l.id = a.location_id
+                     left join preferences w on w.user_id = p.user_id",
+                )
+                .bind(&ids)
+                .fetch_all(&mut read(clinic).await?)
+                .await
+            };
+            let places = 1..=ids.len() as i64;
+            match found.await {
+                Ok(found) => {
+                    let mut by_place: HashMap<i64, VisitRow> =
+                        found.into_iter().map(|visit| (visit.place, visit)).collect();
+                    places.map(|place| Ok(by_place.remove(&place))).collect()
+                }
+                Err(error) => places.map(|_| Err(trouble(error.to_string()))).collect(),
+            }
+        });
+        let lost = || Err(trouble("whoever was about to read it is gone".to_owned()));
+        read.await.unwrap_or_else(lost)
+    }
+}
+
+fn trouble(says: String) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other(says))
+}
+
+async fn read(clinic: &Clinic) -> sqlx::Result<Conn> {
+    clinic.read().await.map_err(|problem| trouble(problem.to_string()))
+}
+
 async fn of_visit(
     clinic: &Clinic,
-    conn: &mut Conn,
+    visits: &Visits,
     kind: Kind,
     row: &OutboxRow,
 ) -> Result<Composed, ComposeError> {
-    let visit: Option<VisitRow> = sqlx::query_as(
-        "select a.number, a.status, lower(a.during) as starts_at,
-                p.id as patient_id, p.full_name as patient_name, p.email, p.phone, p.language,
-                u.full_name as doctor_name, l.name as location_name, l.address as location_address,
-                l.phone as location_phone, l.time_zone, w.time_zone as own_time_zone
-         from appointments a join patients p on p.id = a.patient_id and p.deleted_at is null
-         join users u on u.id = a.doctor_id join locations l on l.id = a.location_id
-         left join preferences w on w.user_id = p.user_id
-         where a.id = $1",
-    )
-    .bind(row.subject_id)
-    .fetch_optional(conn)
-    .await?;
+    let visit = visits.of(clinic, row.subject_id).await?;
     let Some(visit) = visit else { return Ok(Composed::Needless("the patient is gone")) };
     let holds = match kind {
         Kind::Cancelled => visit.status == "cancelled",
@@ -191,6 +255,7 @@ async fn of_visit(
         }),
         channels: channels(&row.channels),
         replies: token.map(|token| Press::payloads(&clinic.keys, token)).unwrap_or_default(),
+        unsubscribe: None,
         written_at: clinic.clock.now(),
     })))
 }
@@ -231,6 +296,44 @@ async fn of_link(
         values: Values::Link { url: url.into(), until: row.expires_at },
         channels: vec![Channel::Email],
         replies: Vec::new(),
+        unsubscribe: None,
+        written_at: clinic.clock.now(),
+    })))
+}
+
+/// Goes where the account's owner was reached when it was done, whatever the account says by now.
+async fn of_notice(
+    clinic: &Clinic,
+    conn: &mut Conn,
+    kind: Kind,
+    row: &OutboxRow,
+) -> Result<Composed, ComposeError> {
+    let email = String::from_utf8(opened(clinic, row)?).map_err(|_| ComposeError::Unreadable)?;
+    let who: Option<(AccountId, String, Option<String>, DateTime<Utc>)> = sqlx::query_as(
+        "select u.id, u.full_name, u.language, o.created_at
+         from outbox o join users u on u.id = o.user_id where o.id = $1",
+    )
+    .bind(row.id)
+    .fetch_optional(conn)
+    .await?;
+    let Some((account, name, language, at)) = who else {
+        return Ok(Composed::Needless("the account is gone"));
+    };
+    Ok(Composed::Facts(Box::new(Facts {
+        kind,
+        recipient: Recipient {
+            patient_id: None,
+            user_id: Some(account),
+            name,
+            phone: None,
+            email: Some(email),
+            language,
+            time_zone: clinic.zone,
+        },
+        values: Values::Notice { at },
+        channels: vec![Channel::Email],
+        replies: Vec::new(),
+        unsubscribe: None,
         written_at: clinic.clock.now(),
     })))
 }
@@ -252,6 +355,7 @@ fn of_code(clinic: &Clinic, kind: Kind, row: &OutboxRow, to: Addressed) -> Compo
         values: Values::Code { code: to.code.into(), minutes: (left + 59) / 60 },
         channels: channels(&to.channels),
         replies: Vec::new(),
+        unsubscribe: None,
         written_at: now,
     }))
 }

@@ -19,10 +19,16 @@ pub enum Kind {
     Invited,
     PasswordReset,
     EmailVerification,
+    /// What was done to an account is told to its owner: these five.
+    PasswordChanged,
+    SecondFactorAdded,
+    SecondFactorRemoved,
+    RecoveryCodesMade,
+    EmailChanged,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 16] = [
         Kind::SignInCode,
         Kind::RegisterCode,
         Kind::Booked,
@@ -34,6 +40,11 @@ impl Kind {
         Kind::Invited,
         Kind::PasswordReset,
         Kind::EmailVerification,
+        Kind::PasswordChanged,
+        Kind::SecondFactorAdded,
+        Kind::SecondFactorRemoved,
+        Kind::RecoveryCodesMade,
+        Kind::EmailChanged,
     ];
 
     /// The purpose of its rows in the outbox, and the name of its templates.
@@ -50,6 +61,11 @@ impl Kind {
             Kind::Invited => "account.invited",
             Kind::PasswordReset => "account.password_reset",
             Kind::EmailVerification => "account.email_verification",
+            Kind::PasswordChanged => "account.password_changed",
+            Kind::SecondFactorAdded => "account.second_factor_added",
+            Kind::SecondFactorRemoved => "account.second_factor_removed",
+            Kind::RecoveryCodesMade => "account.recovery_codes_made",
+            Kind::EmailChanged => "account.email_changed",
         }
     }
 
@@ -67,10 +83,23 @@ impl Kind {
         matches!(self, Kind::Booked | Kind::Moved | Kind::ReminderDay | Kind::ReminderHours)
     }
 
-    /// The channels it may ever go by. A link that opens an account goes by e-mail alone.
+    /// Tells an account's owner what was done to it.
+    pub fn is_notice(self) -> bool {
+        matches!(
+            self,
+            Kind::PasswordChanged
+                | Kind::SecondFactorAdded
+                | Kind::SecondFactorRemoved
+                | Kind::RecoveryCodesMade
+                | Kind::EmailChanged
+        )
+    }
+
+    /// The channels it may ever go by. A link that opens an account goes by e-mail alone, and so does what was done to one.
     pub fn channels(self) -> &'static [Channel] {
         match self {
             Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => &[Channel::Email],
+            _ if self.is_notice() => &[Channel::Email],
             _ => &Channel::ALL,
         }
     }

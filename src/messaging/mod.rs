@@ -12,6 +12,7 @@ pub mod sent;
 pub mod settings;
 mod store;
 pub mod templates;
+pub mod unsubscribe;
 pub mod webhooks;
 
 pub use channels::smtp::MailServer;

@@ -12,6 +12,7 @@ use super::channels::breaker::Closed;
 use super::channels::breakers::{Breakers, Key};
 use super::channels::http::Http;
 use super::channels::pace::Pacer;
+use super::channels::returned::Token;
 use super::channels::{Accepted, Channel, ErrorClass, Failure, Lane, Outcome, Outgoing, Reached};
 use super::channels::{email, whatsapp};
 use super::inbox::{Inbox, Item};
@@ -231,6 +232,11 @@ impl Post {
                     letter.from.1 = from.clone();
                 }
                 letter.reply_to = setup.reply_to.clone().or(letter.reply_to);
+                letter.signer = setup.signer.clone();
+                letter.return_path = setup
+                    .bounce_domain
+                    .as_ref()
+                    .map(|domain| Token::new(&clinic.keys.letters, id, &to).address(domain));
                 email::send(&mail.server, &outgoing!(*letter)).await
             }
             _ => match &self.inbox {

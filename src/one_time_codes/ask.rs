@@ -10,6 +10,7 @@ use super::model::{
     TOO_SHORT_SECONDS, TRIES, wait_after,
 };
 use super::store::{self, Last, NewRequest, Standing};
+use super::verify;
 use crate::audit::Actor;
 use crate::crypto;
 use crate::db::Tx;
@@ -51,10 +52,15 @@ pub async fn ask(clinic: &Clinic, asked: &Asked, actor: Actor) -> Result<OnItsWa
     let source = source(clinic, asked, &actor).await?;
     let mut locks = vec![lock_id(&identifier_mac)];
     locks.extend(source.as_ref().map(|source| lock_id(&crypto::sha256(source.as_bytes()))));
-    let mut tx = clinic.begin_telling(actor, &locks).await?;
+    let mut tx = clinic.begin_telling(actor.clone(), &locks).await?;
     let standing = store::standing(&mut tx, &identifier_mac, source.as_deref()).await?;
     let last = store::last_unused(&mut tx, &identifier_mac, asked.purpose).await?;
-    refuse_what_is_too_much(&standing, last.as_ref())?;
+    if let Err(limited) = refuse_what_is_too_much(&standing) {
+        tx.rollback().await?;
+        verify::note(clinic, actor, "code.limited", &identifier_mac).await;
+        return Err(limited);
+    }
+    refuse_what_comes_too_soon(last.as_ref())?;
     let sending = Sending {
         clinic,
         asked,
@@ -85,7 +91,7 @@ async fn source(clinic: &Clinic, asked: &Asked, actor: &Actor) -> Result<Option<
     }
 }
 
-fn refuse_what_is_too_much(standing: &Standing, last: Option<&Last>) -> Result<(), Problem> {
+fn refuse_what_is_too_much(standing: &Standing) -> Result<(), Problem> {
     let full = |count: i64, limit: &Limit| count >= i64::from(limit.quota);
     let checks = [
         (full(standing.in_day, &DAILY), &DAILY, standing.day_wait, "too many codes for today"),
@@ -113,6 +119,10 @@ fn refuse_what_is_too_much(standing: &Standing, last: Option<&Last>) -> Result<(
             return Err(limit.refuse(wait.unwrap_or(60.0), detail));
         }
     }
+    Ok(())
+}
+
+fn refuse_what_comes_too_soon(last: Option<&Last>) -> Result<(), Problem> {
     match last {
         Some(last) if last.resend_in > 0.0 => {
             let window = wait_after(last.sends) as u64;

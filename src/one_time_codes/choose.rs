@@ -5,10 +5,11 @@ use serde::Serialize;
 
 use super::people::Candidate;
 use super::store;
-use super::verify::invalid;
+use super::verify::{invalid, note};
 use crate::audit::Actor;
 use crate::auth::enter;
 use crate::auth::pair::Tokens;
+use crate::auth::tries::place;
 use crate::crypto;
 use crate::db::Tx;
 use crate::error::{FieldError, Problem};
@@ -54,9 +55,13 @@ pub async fn choose(
     device: &str,
     actor: Actor,
 ) -> Result<Tokens, Problem> {
-    let mut tx = clinic.begin(actor).await?;
+    let mut tx = clinic.begin(actor.clone()).await?;
     let offered = store::use_choice(&mut tx, &crypto::sha256(token.as_bytes())).await?;
-    let offered = offered.ok_or_else(invalid)?;
+    let Some(offered) = offered else {
+        tx.rollback().await?;
+        note(clinic, actor.clone(), "session.refused", place(actor.address).as_bytes()).await;
+        return Err(invalid());
+    };
     if !offered.contains(&account) {
         // Rolled back: a slip does not use the token up.
         let error = FieldError::body("/user_id", "not_found", "this one was not offered");

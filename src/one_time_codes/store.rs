@@ -201,7 +201,8 @@ pub async fn guesses_today(tx: &mut Tx, identifier_mac: &[u8]) -> sqlx::Result<(
 }
 
 /// Counts a guess and judges it, in one statement: guesses made at once cannot exceed the tries, and two right ones cannot
-/// both be. One at what is spent already is noted for nobody: it cannot lock anybody out. `code_mac`s are those of the guess, one for each purpose. None: there is no such request, or no longer.
+/// both be. One at what is spent already is noted for nobody: it cannot lock anybody out. The hashes are the guess's own, one for
+/// each purpose. None: there is no such request, or no longer.
 pub async fn guess(
     tx: &mut Tx,
     id: CodeRequestId,

@@ -1,6 +1,7 @@
 //! A guess at a code. Every guess is counted before it is judged, by one statement; the right one opens a session in the same
 //! transaction, so that a crash burns no code and two right answers make one session.
 
+use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use super::choose::{self, Choice};
@@ -11,6 +12,8 @@ use super::store::{self, Guessed};
 use crate::audit::Actor;
 use crate::auth::enter;
 use crate::auth::pair::Tokens;
+use crate::auth::refusals::{self, Refusal};
+use crate::auth::tries::place;
 use crate::db::Tx;
 use crate::error::Problem;
 use crate::http::limits::Limit;
@@ -52,13 +55,17 @@ pub async fn verify(
 ) -> Result<Entered, Problem> {
     let mac = |purpose| model::code_mac(&clinic.keys, id, purpose, code);
     let (sign_in_mac, register_mac) = (mac(Purpose::SignIn), mac(Purpose::Register));
-    let mut tx = clinic.begin(actor).await?;
+    let mut tx = clinic.begin(actor.clone()).await?;
     // The same statements for a request that never was: only what they find differs.
     let guessed = store::guessed(&mut tx, id).await?;
     let identifier_mac = guessed.as_ref().map(|guessed| guessed.identifier_mac.as_slice());
     store::lock(&mut tx, identifier_mac.unwrap_or(&sign_in_mac)).await?;
     let (wrong, wait) = store::guesses_today(&mut tx, identifier_mac.unwrap_or_default()).await?;
+    // On record for the identifier, or where there is none for the network.
+    let subject = identifier_mac.map_or_else(|| place(actor.address).into_bytes(), <[u8]>::to_vec);
     if wrong >= i64::from(GUESSES.quota) {
+        tx.rollback().await?;
+        note(clinic, actor, "session.limited", &subject).await;
         return Err(GUESSES.refuse(wait.unwrap_or(60.0), "too many wrong codes for today"));
     }
     let kept = store::guess(&mut tx, id, identifier_mac, &sign_in_mac, &register_mac).await?;
@@ -70,7 +77,17 @@ pub async fn verify(
         None => None,
     };
     tx.commit().await?; // a wrong guess is counted, and a right one that lets nobody in is spent
+    if entered.is_none() {
+        note(clinic, actor, "session.refused", &subject).await;
+    }
     entered.ok_or_else(invalid)
+}
+
+/// Notes that somebody was not let in by a code.
+pub async fn note(clinic: &Clinic, actor: Actor, action: &'static str, subject: &[u8]) {
+    let details = json!({ "by": "one_time_code" });
+    let refusal = Refusal { action, subject, account: None, details };
+    refusals::note(&clinic.realm, actor, refusal).await;
 }
 
 fn open(clinic: &Clinic, id: CodeRequestId, guessed: Guessed) -> Option<Secret> {

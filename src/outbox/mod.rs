@@ -5,7 +5,9 @@
 //! Whoever puts a row, or makes one effective earlier, first takes the gate, then hints, and commits when the hint was
 //! answered. The clinic's transaction type does both; nothing here may be called outside of it by one who changes rows.
 
+mod recording;
 mod sending;
+mod together;
 
 use std::time::Instant;
 
@@ -13,10 +15,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+pub use recording::{End, Start, finish, finish_all, start, start_all};
 pub use sending::{
-    Claimed, Delivery, Ended, Finished, Handed, OutboxRow, claim, claim_one, extend_lease, finish,
-    hand_on, start_attempt,
+    Claimed, Delivery, Ended, Finished, Handed, OutboxRow, claim, claim_one, extend_lease,
 };
+pub use together::{Together, Turns};
 
 /// G1: enters the gate until the transaction ends. Never inside a savepoint: rolling back to it would leave the gate,
 /// and the hint would then be older than what it is about.

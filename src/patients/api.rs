@@ -13,7 +13,7 @@ use crate::http::context::Here;
 use crate::http::etag::{ETag, IfMatch};
 use crate::http::fields::{Fields, Readable, line};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
-use crate::http::input::{Input, Query};
+use crate::http::input::{Input, NoBody, Query};
 use crate::http::page::{Listing, Page};
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
@@ -181,11 +181,13 @@ impl PatientsApi {
         clinic: Here,
         id: Path<PatientId>,
         if_match: IfMatch,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         // With the patient's lock no booking slips in between what is read here and what is written.
         let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(before.version))?;
+        nothing.read()?;
         if store::has_coming_appointments(&mut tx, id.0).await? {
             return Err(Problem::conflict(
                 "has-appointments",

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod api;
 pub mod model;
 pub mod password_link;
+pub mod second_factors;
 mod status;
 mod store;
 

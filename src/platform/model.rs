@@ -123,7 +123,7 @@ impl Readable for ClinicRequest {
         let name = fields.required("name", fields::line(1, 200));
         let time_zone = fields.required("time_zone", fields::time_zone);
         let language = fields.optional("language", fields::language);
-        let country = fields.optional("country", country);
+        let country = fields.optional("country", fields::country);
         let state = fields.optional("state", fields::line(1, 100));
         fields.set_country(country.as_deref().unwrap_or("IN"));
         let admin = fields.object("admin");
@@ -173,7 +173,7 @@ impl Readable for ClinicChange {
         let name = fields.required("name", fields::line(1, 200));
         let time_zone = fields.required("time_zone", fields::time_zone);
         let language = fields.optional("language", fields::language);
-        let country = fields.optional("country", country);
+        let country = fields.optional("country", fields::country);
         let state = fields.optional("state", fields::line(1, 100));
         Some(Self { name: name?, time_zone: time_zone?, language, country, state })
     }
@@ -191,14 +191,6 @@ pub fn slug(value: serde_json::Value) -> Result<String, Fault> {
             "3 to 40 of a-z 0-9 -, a letter first, a letter or digit last, no --".into(),
         )
     })
-}
-
-fn country(value: serde_json::Value) -> Result<String, Fault> {
-    let text = fields::line(2, 2)(value)?;
-    if text.parse::<phonenumber::country::Id>().is_err() {
-        return Err(Fault("unknown_value", "expected a country code such as IN".into()));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::auth::links::{self, Purpose};
 use crate::auth::may::ManagePlatform;
 use crate::error::Problem;
 use crate::http::context::OnPlatform;
+use crate::http::input::NoBody;
 use crate::http::path::Path;
 use crate::http::payload::Payload;
 use crate::ids::AccountId;
@@ -39,6 +40,7 @@ impl PasswordLinksApi {
         who: May<ManagePlatform>,
         caller: OnPlatform,
         id: Path<AccountId>,
+        nothing: NoBody,
     ) -> Result<Payload<PasswordLinkView>, Problem> {
         let mut tx = caller.realm.begin(who.actor()).await?;
         let email: Option<String> = sqlx::query_scalar(
@@ -49,6 +51,7 @@ impl PasswordLinksApi {
         .fetch_optional(&mut *tx)
         .await?;
         let email = email.ok_or_else(Problem::not_found)?;
+        nothing.read()?;
         let purpose = Purpose::ResetPassword;
         let token = links::put_for(&mut tx, Some(id.0), purpose, Some(&email)).await?;
         audit::record(&mut tx, Act::new("account.password_link_made", "account", id.0)).await?;

@@ -13,7 +13,7 @@ use crate::error::{FieldError, Problem};
 use crate::http::context::Here;
 use crate::http::etag::{ETag, IfMatch};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
-use crate::http::input::{Input, Query};
+use crate::http::input::{Input, NoBody, Query};
 use crate::http::page::Listing;
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
@@ -139,11 +139,13 @@ impl ResourcesApi {
         clinic: Here,
         id: Path<ResourceId>,
         if_match: IfMatch,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         // With its lock no visit takes it in between what is read here and what is written.
         let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(before.version))?;
+        nothing.read()?;
         if store::is_in_use(&mut tx, id.0, clinic.clock.now()).await? {
             let detail = "visits still to come take it; move them first";
             return Err(Problem::conflict("in-use", detail));

@@ -4,7 +4,7 @@ use super::diary;
 use super::dice::{self, Dice};
 use super::people::{self, Joining, Phones};
 use super::shapes::{ClinicShape, LocationShape, People, Sees, StaffShape, TRIAL};
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
@@ -17,6 +17,8 @@ pub struct Plan {
     pub doctors: Vec<SeedDoctor>,
     pub availability: Vec<SeedAvailability>,
     pub time_off: Vec<SeedTimeOff>,
+    pub resources: Vec<SeedResource>,
+    pub holidays: Vec<SeedHoliday>,
     /// The accounts that `patients.user_id` points to.
     pub patient_users: Vec<SeedUser>,
     pub patients: Vec<SeedPatient>,
@@ -77,6 +79,25 @@ pub struct SeedTimeOff {
     pub starts_at: DateTime<Utc>,
     pub ends_at: DateTime<Utc>,
     pub reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeedResource {
+    /// Of a therapist: the account's.
+    pub id: Uuid,
+    pub kind: &'static str,
+    /// Of a therapist: none, for it is the account's.
+    pub name: Option<&'static str>,
+    pub location_id: Option<Uuid>,
+    pub capacity: i16,
+}
+
+/// At every location.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeedHoliday {
+    pub id: Uuid,
+    pub day: NaiveDate,
+    pub name: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -154,6 +175,9 @@ impl Plan {
         for user in &mut plan.staff {
             user.password = Some(format!("{}-{}-demo", shape.slug, user.role.replace('_', "-")));
         }
+        let made_at = midnight(shape.time_zone, window_from);
+        plan.resources = resources(&plan, shape, seed, made_at);
+        plan.holidays = vec![republic_day(shape, seed, today + TimeDelta::days(15), made_at)];
         let mut dice = dice::stream(seed, shape.slug, "appointments");
         let openings = diary::openings(&plan, window_from, today + TimeDelta::days(15), now);
         let taken = diary::about_half(&mut dice, &openings, today);
@@ -227,11 +251,62 @@ impl Plan {
             doctors,
             availability,
             time_off,
+            resources: Vec::new(),
+            holidays: Vec::new(),
             patient_users,
             patients,
             appointments: Vec::new(),
         }
     }
+}
+
+/// What each branch has: name, and how many at one time.
+const ROOMS: [(&str, &str, i16); 4] = [
+    ("room", "Consulting room 1", 1),
+    ("room", "Droni room", 1),
+    ("room", "Yoga hall", 6),
+    ("equipment", "Nasya chair", 1),
+];
+
+/// Each branch's rooms, and the therapists, who go to every branch.
+fn resources(
+    plan: &Plan,
+    shape: &ClinicShape,
+    seed: u64,
+    made_at: DateTime<Utc>,
+) -> Vec<SeedResource> {
+    let mut dice = dice::stream(seed, shape.slug, "rooms");
+    let mut all = Vec::new();
+    for location in &plan.locations {
+        for (kind, name, capacity) in ROOMS {
+            let id = dice::id(&mut dice, made_at);
+            let (name, location_id) = (Some(name), Some(location.id));
+            all.push(SeedResource { id, kind, name, location_id, capacity });
+        }
+    }
+    let therapists = plan.staff.iter().filter(|user| user.role == "therapist");
+    all.extend(therapists.map(|user| SeedResource {
+        id: user.id,
+        kind: "therapist",
+        name: None,
+        location_id: None,
+        capacity: 1,
+    }));
+    all
+}
+
+/// The next one beyond the days that are booked: nobody has a visit then.
+fn republic_day(
+    shape: &ClinicShape,
+    seed: u64,
+    booked_until: NaiveDate,
+    made_at: DateTime<Utc>,
+) -> SeedHoliday {
+    let id = dice::id(&mut dice::stream(seed, shape.slug, "holidays"), made_at);
+    let years = booked_until.year()..;
+    let mut days = years.filter_map(|year| NaiveDate::from_ymd_opt(year, 1, 26));
+    let day = days.find(|day| *day >= booked_until).unwrap_or(booked_until);
+    SeedHoliday { id, day, name: "Republic Day" }
 }
 
 fn midnight(zone: Tz, day: NaiveDate) -> DateTime<Utc> {

@@ -2,8 +2,8 @@
 //! Numbers come from the columns' defaults, so that the clinic's next patient is numbered after the last one here.
 
 use super::plan::{
-    Plan, SeedAppointment, SeedAvailability, SeedDoctor, SeedLocation, SeedPatient, SeedTimeOff,
-    SeedUser,
+    Plan, SeedAppointment, SeedAvailability, SeedDoctor, SeedHoliday, SeedLocation, SeedPatient,
+    SeedResource, SeedTimeOff, SeedUser,
 };
 use argon2::Argon2;
 use argon2::password_hash::{self, PasswordHasher};
@@ -34,6 +34,8 @@ pub async fn write(conn: &mut PgConnection, plan: &Plan) -> Result<(), WriteErro
     }
     insert_availability(conn, &plan.availability).await?;
     insert_time_off(conn, &plan.time_off).await?;
+    insert_resources(conn, &plan.resources).await?;
+    insert_holidays(conn, &plan.holidays).await?;
     insert_users(conn, &plan.patient_users, &hashes).await?;
     for patients in plan.patients.chunks(ROWS) {
         insert_patients(conn, patients).await?;
@@ -170,6 +172,36 @@ async fn insert_time_off(conn: &mut PgConnection, time_off: &[SeedTimeOff]) -> s
     .bind(time_off.iter().map(|leave| leave.starts_at).collect::<Vec<_>>())
     .bind(time_off.iter().map(|leave| leave.ends_at).collect::<Vec<_>>())
     .bind(time_off.iter().map(|leave| leave.reason).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn insert_resources(conn: &mut PgConnection, resources: &[SeedResource]) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into resources (id, kind, name, location_id, user_id, capacity)
+         select id, kind, name, location_id, case kind when 'therapist' then id end, capacity
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::smallint[])
+           as r (id, kind, name, location_id, capacity)",
+    )
+    .bind(resources.iter().map(|one| one.id).collect::<Vec<_>>())
+    .bind(resources.iter().map(|one| one.kind).collect::<Vec<_>>())
+    .bind(resources.iter().map(|one| one.name).collect::<Vec<_>>())
+    .bind(resources.iter().map(|one| one.location_id).collect::<Vec<_>>())
+    .bind(resources.iter().map(|one| one.capacity).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn insert_holidays(conn: &mut PgConnection, holidays: &[SeedHoliday]) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into holidays (id, first_day, last_day, name)
+         select id, day, day, name from unnest($1::uuid[], $2::date[], $3::text[]) as h (id, day, name)",
+    )
+    .bind(holidays.iter().map(|holiday| holiday.id).collect::<Vec<_>>())
+    .bind(holidays.iter().map(|holiday| holiday.day).collect::<Vec<_>>())
+    .bind(holidays.iter().map(|holiday| holiday.name).collect::<Vec<_>>())
     .execute(conn)
     .await?;
     Ok(())

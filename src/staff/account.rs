@@ -7,6 +7,7 @@ use super::affected::{Booking, bookings_affected, bookings_of};
 use super::model::{AccountStatus, AccountView, StaffRole};
 use super::store;
 use crate::audit::{self, Act};
+use crate::auth::told::{self, What};
 use crate::auth::{Role, links};
 use crate::db::{self, Tx};
 use crate::error::{FieldError, Problem};
@@ -131,6 +132,9 @@ pub async fn change_account(
     }
     audit::record(tx, Act::new("account.changed", "account", before.id).details(details)).await?;
     if before.is_staff() && before.email != after.email {
+        for email in [&before.email, &after.email].into_iter().flatten() {
+            told::tell_at(tx, &clinic.keys, before.id, What::EmailChanged, email).await?;
+        }
         links::end(&mut **tx, before.id).await?;
         if after.status == AccountStatus::Active && !store::has_password(tx, before.id).await? {
             send_link(tx, clinic, before.id).await?;

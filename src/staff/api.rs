@@ -20,7 +20,7 @@ use crate::http::context::{Anybody, Here};
 use crate::http::etag::{ETag, IfMatch};
 use crate::http::fields::{self, Fields, Readable};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
-use crate::http::input::{Input, Query};
+use crate::http::input::{Input, NoBody, Query};
 use crate::http::page::{Listing, Page};
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
@@ -254,10 +254,12 @@ impl StaffApi {
         caller: Anybody,
         id: Path<AccountId>,
         if_match: IfMatch,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         let mut tx = begin_over_quietly(&clinic, &who, id.0).await?;
         let before = staff_only(store::lock(&mut tx, id.0).await?)?;
         if_match.honour(ETag(before.version))?;
+        nothing.read()?;
         refuse_oneself(&who, id.0, "somebody else has to remove you")?;
         remove_account(&mut tx, &before, clinic.clock.now()).await?;
         tx.commit().await?;
@@ -268,7 +270,11 @@ impl StaffApi {
 
 /// Opens a change of somebody's account, with his lock and the admin's own: of two admins who suspend each other at the
 /// same moment the second finds that he is none any more, and the clinic keeps one.
-async fn begin_over(clinic: &Here, who: &May<WriteStaff>, id: AccountId) -> Result<Tx, Problem> {
+pub(super) async fn begin_over(
+    clinic: &Here,
+    who: &May<WriteStaff>,
+    id: AccountId,
+) -> Result<Tx, Problem> {
     still_admin(clinic.begin_telling(who.actor(), &[id.0, who.account.0]).await?, who).await
 }
 
@@ -289,11 +295,11 @@ async fn still_admin(mut tx: Tx, who: &May<WriteStaff>) -> Result<Tx, Problem> {
 }
 
 /// Accounts of patients are not there: they belong to the patients.
-fn staff_only(user: Option<AccountView>) -> Result<AccountView, Problem> {
+pub(super) fn staff_only(user: Option<AccountView>) -> Result<AccountView, Problem> {
     user.filter(AccountView::is_staff).ok_or_else(Problem::not_found)
 }
 
-fn refuse_oneself(
+pub(super) fn refuse_oneself(
     who: &May<WriteStaff>,
     id: AccountId,
     words: &'static str,

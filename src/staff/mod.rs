@@ -7,6 +7,7 @@ pub mod api;
 pub mod avatars;
 mod model;
 pub mod preferences;
+pub mod second_factor;
 pub mod sessions;
 mod standing;
 mod store;

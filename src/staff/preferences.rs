@@ -1,8 +1,8 @@
 //! `/users/me/preferences`: in which language, by which ways and about what somebody wants to hear from the clinic. Whoever sends
 //! messages reads order and zone from the table; what a patient wants to hear about is a consent, here as at the desk.
 
-use poem_openapi::{Enum, Object, OpenApi};
-use serde::{Deserialize, Serialize};
+use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
 use serde_json::json;
 
 use super::store as accounts;
@@ -17,30 +17,12 @@ use crate::http::fields::{self, Fields, Readable};
 use crate::http::input::Input;
 use crate::http::payload::Stored;
 use crate::ids::{AccountId, PatientId};
+use crate::messaging::channels::Channel;
 use crate::messaging::consents::{self, ConsentKind, Said};
 use crate::tenancy::pools::Conn;
 
 /// How somebody wants to be reached.
 pub struct PreferencesApi;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Enum)]
-#[serde(rename_all = "snake_case")]
-#[oai(rename_all = "snake_case")]
-pub enum ContactChannel {
-    Whatsapp,
-    Sms,
-    Email,
-}
-
-impl ContactChannel {
-    fn as_str(self) -> &'static str {
-        match self {
-            ContactChannel::Whatsapp => "whatsapp",
-            ContactChannel::Sms => "sms",
-            ContactChannel::Email => "email",
-        }
-    }
-}
 
 /// By which ways, and about what. Codes and links that were asked for always come.
 #[derive(Clone, Debug, Serialize, Object)]
@@ -65,7 +47,7 @@ pub struct PreferencesView {
 
 #[derive(Clone, Debug, Object)]
 pub struct ContactPreferencesRequest {
-    order: Option<Vec<ContactChannel>>,
+    order: Option<Vec<Channel>>,
     service: Option<bool>,
     reminders: Option<bool>,
     marketing: Option<bool>,
@@ -73,7 +55,7 @@ pub struct ContactPreferencesRequest {
 
 impl Readable for ContactPreferencesRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let order: Option<Vec<ContactChannel>> = fields.list("order", 3, fields::choice);
+        let order: Option<Vec<Channel>> = fields.list("order", 3, fields::choice);
         let named = order.as_deref().unwrap_or_default();
         if (1..named.len()).any(|at| named[..at].contains(&named[at])) {
             fields.fault("order", "repeated", "name each once");

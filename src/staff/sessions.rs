@@ -9,6 +9,7 @@ use crate::auth::may::WriteStaff;
 use crate::auth::{May, sessions};
 use crate::error::Problem;
 use crate::http::context::{Anybody, Here};
+use crate::http::input::NoBody;
 use crate::http::path::Path;
 use crate::http::payload::Done;
 use crate::ids::AccountId;
@@ -28,10 +29,12 @@ impl StaffSessionsApi {
         clinic: Here,
         caller: Anybody,
         id: Path<AccountId>,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         let mut tx = clinic.begin(who.actor()).await?;
         let account = store::lock(&mut tx, id.0).await?;
         account.filter(AccountView::is_staff).ok_or_else(Problem::not_found)?;
+        nothing.read()?;
         let ended = sessions::end_all(&mut tx, id.0, "ended_by_admin").await?;
         let act = Act::new("session.all_ended", "account", id.0);
         audit::record(&mut tx, act.details(json!({ "sessions": ended }))).await?;

@@ -136,7 +136,8 @@ impl<C: Clinics> Inner<C> {
                 break true; // every slot of this process is taken by sends that outlived their looks
             }
             tokio::select! {
-                _ = sends.join_next() => {}
+                // They end in groups: those that are ready make room together.
+                _ = sends.join_next() => while sends.try_join_next().is_some() {},
                 () = sleep_until(ends.min(beats)) => {}
                 () = self.stop.cancelled() => {}
             }
@@ -146,6 +147,7 @@ impl<C: Clinics> Inner<C> {
     }
 
     async fn claim(&self, lease: &Lease, free: usize) -> Result<Claimed, Unreachable> {
+        let _turn = self.turns.take(lease.clinic_id).await;
         let claimed = self
             .at_clinic(lease.clinic_id, async |clinic: &mut Conn| {
                 outbox::claim(clinic, free as i64, self.settings.row_lease).await

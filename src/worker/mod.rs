@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::ids::{ClinicId, MessageId};
-use crate::outbox::{Handed, OutboxRow};
+use crate::outbox::{End, Finished, Handed, OutboxRow, Together, Turns};
 use crate::tenancy::hinter::Hinter;
 use crate::tenancy::pools::Conn;
 use crate::tenancy::wakeups;
@@ -30,6 +30,9 @@ pub trait Clinics: Send + Sync + 'static {
 
     /// Hands one message over. No connection is held meanwhile, and the row's lease is kept for as long as it takes.
     fn deliver(&self, clinic_id: Uuid, row: OutboxRow) -> impl Future<Output = Handed> + Send;
+
+    /// Whose turn it is to ask a clinic's database: shared with whoever delivers.
+    fn turns(&self) -> &Turns;
 
     /// A look at this clinic has ended, an hourly sweep's at the least: whatever else a dead process may have left undone there
     /// is done now.
@@ -81,7 +84,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             looks: 16,
-            sends_per_look: 8,
+            sends_per_look: 32,
             fast: 32,
             codes: 256,
             grace: Duration::from_secs(3),
@@ -90,7 +93,7 @@ impl Default for Settings {
             fast_row_lease: Duration::from_secs(15),
             poll: Duration::from_secs(1),
             look_lasts: Duration::from_secs(5),
-            look_rows: 50,
+            look_rows: 256,
             patience: Duration::from_secs(5),
             stop_within: Duration::from_secs(20),
         }
@@ -144,6 +147,9 @@ struct Inner<C> {
     sends: Arc<Semaphore>,
     fast: Arc<Semaphore>,
     codes: Arc<Semaphore>,
+    turns: Turns,
+    /// Outcomes that are about to be recorded.
+    ends: Together<End, Option<Finished>>,
     /// Rung when a slot becomes free that somebody may be waiting for: no need to wait for the next poll.
     again: Notify,
     missed: AtomicU64,
@@ -158,6 +164,8 @@ impl<C: Clinics> Worker<C> {
             fast: Arc::new(Semaphore::new(settings.fast)),
             codes: Arc::new(Semaphore::new(settings.codes)),
             instance_id: crate::ids::new_uuid(),
+            ends: Together::new(clinics.turns().clone()),
+            turns: clinics.turns().clone(),
             again: Notify::new(),
             missed: AtomicU64::new(0),
             clinics,

@@ -9,7 +9,7 @@ use tokio::time::{Instant, interval_at, sleep, timeout};
 use uuid::Uuid;
 
 use super::{Clinics, Inner};
-use crate::outbox::{self, Delivery, Finished, Handed, OutboxRow};
+use crate::outbox::{self, Delivery, End, Finished, Handed, OutboxRow};
 use crate::tenancy::pools::Conn;
 
 impl<C: Clinics> Inner<C> {
@@ -85,13 +85,20 @@ impl<C: Clinics> Inner<C> {
         }
     }
 
-    /// Records the outcome; insists a little, for if it cannot be recorded the message is sent once more.
+    /// Records the outcome; insists a little, for if it cannot be recorded the message is sent once more. Codes are recorded by
+    /// themselves, others together with whatever ends at the same time.
     async fn finish(&self, clinic_id: Uuid, row: &OutboxRow, handed: &Handed) -> Option<Finished> {
+        let end = End::of(row, handed);
+        if !is_code(row) {
+            let all = |ends| self.finish_all(clinic_id, ends);
+            let together = self.ends.ask(clinic_id, end.clone(), all).await;
+            if let Some(Some(finished)) = together {
+                return Some(finished);
+            }
+        }
         for pause in [1, 3, 0].map(Duration::from_secs) {
             let finished = self
-                .at_clinic(clinic_id, async |clinic: &mut Conn| {
-                    outbox::finish(clinic, row, handed).await
-                })
+                .at_clinic(clinic_id, async |clinic: &mut Conn| outbox::finish(clinic, &end).await)
                 .await;
             match finished {
                 Ok(finished) => return Some(finished),
@@ -106,6 +113,16 @@ impl<C: Clinics> Inner<C> {
         None
     }
 
+    async fn finish_all(&self, clinic_id: Uuid, ends: Vec<End>) -> Vec<Option<Finished>> {
+        let all = self
+            .at_clinic(clinic_id, async |clinic: &mut Conn| outbox::finish_all(clinic, &ends).await)
+            .await;
+        all.unwrap_or_else(|error| {
+            tracing::debug!(%clinic_id, %error, "outcomes are recorded one by one");
+            vec![None; ends.len()]
+        })
+    }
+
     /// The holder's own timer. Beyond the row's lease there is a wake-up in the ledger, and no timer is needed; if this
     /// process dies before, that wake-up stands.
     fn try_again_in(
@@ -116,11 +133,15 @@ impl<C: Clinics> Inner<C> {
         lasts: Duration,
     ) {
         if delay < lasts {
-            let (message_id, is_code) = (row.id, row.purpose.starts_with("code."));
+            let (message_id, is_code) = (row.id, is_code(row));
             tokio::spawn(async move {
                 sleep(delay).await;
                 self.wake(clinic_id, message_id, is_code);
             });
         }
     }
+}
+
+fn is_code(row: &OutboxRow) -> bool {
+    row.purpose.starts_with("code.")
 }

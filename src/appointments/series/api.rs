@@ -20,7 +20,7 @@ use crate::http::idempotency::{Found, Idempotency, Replayable};
 use crate::http::input::{Input, Query};
 use crate::http::path::Path;
 use crate::http::payload::{Created, Payload};
-use crate::ids::{ResourceId, SeriesId};
+use crate::ids::SeriesId;
 use crate::time;
 
 /// Visits that are booked as one.
@@ -77,16 +77,12 @@ impl SeriesApi {
         id: Path<SeriesId>,
     ) -> Result<Payload<SeriesView>, Problem> {
         let mut conn = clinic.read().await?;
-        let mut items = store::of_series(&mut conn, id.0).await?;
+        // A therapist sees what takes him.
+        let claiming = Some(who.account).filter(|_| who.role == Role::Therapist);
+        let mut items = store::of_series(&mut conn, id.0, claiming).await?;
         drop(conn);
         let own = who.only_patient()?;
-        items.retain(|visit| {
-            let is_mine = own.is_none_or(|own| own == visit.patient_id);
-            // A therapist sees what takes him.
-            is_mine
-                && (who.role != Role::Therapist
-                    || visit.resource_ids.contains(&ResourceId(who.account.0)))
-        });
+        items.retain(|visit| own.is_none_or(|own| own == visit.patient_id));
         let Some(first) = items.first() else { return Err(Problem::not_found()) };
         let seen = Seen::list("appointment", &items, |visit| visit.id.0).about(first.patient_id);
         who.saw(seen).await?;
@@ -104,7 +100,7 @@ impl SeriesApi {
         id: Path<SeriesId>,
         query: Query<CancelAppointment>,
     ) -> Result<Payload<SeriesView>, Problem> {
-        let seen = store::of_series(&mut clinic.read().await?, id.0).await?;
+        let seen = store::of_series(&mut clinic.read().await?, id.0, None).await?;
         if seen.is_empty() {
             return Err(Problem::not_found());
         }
@@ -114,7 +110,7 @@ impl SeriesApi {
         let mut tries = Tries::default();
         'again: loop {
             let mut tx = clinic.begin_telling(who.actor(), &subjects).await?;
-            let standing = store::of_series(&mut tx, id.0).await?;
+            let standing = store::of_series(&mut tx, id.0, None).await?;
             if standing
                 .iter()
                 .flat_map(AppointmentView::subjects)

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::plan::nearest;
-use super::book::{BookError, Booker, decided_by, write};
+use super::book::{BookError, Booker, Word, decided_by, write};
 use super::diary;
 use super::model::{AppointmentRequest, AppointmentView, starting_time};
 use super::store;
@@ -165,7 +165,8 @@ pub async fn book(
     store::insert_series(tx, id, new.visit.patient_id).await?;
     let mut items = Vec::with_capacity(visits.len());
     for (nth, (visit, one)) in visits.iter().zip(decided).enumerate() {
-        items.push(write(tx, visit, one, Some(id), nth == 0, now).await?);
+        let word = if nth == 0 { Word::Given } else { Word::Withheld };
+        items.push(write(tx, visit, one, Some(id), word, now).await?);
     }
     let act = Act::new("series.booked", "series", id).about(new.visit.patient_id);
     audit::record(tx, act.details(json!({ "visits": items.len() }))).await?;

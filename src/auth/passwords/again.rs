@@ -5,15 +5,16 @@ use super::store;
 use crate::audit::{self, Act};
 use crate::auth::may::Principal;
 use crate::auth::password;
+use crate::auth::told;
 use crate::auth::tries::Tries;
 use crate::db::Tx;
 use crate::error::{FieldError, Problem};
+use crate::http::context::Context;
 use crate::http::limits::Limit;
-use crate::tenancy::Realm;
 
 const WRONG: Limit = Limit::new("password", 10, 15 * 60);
 
-/// A transaction in which the password has been proved, and the hash that it was.
+/// A transaction in which the password has been proved and somebody may be told, and the hash that it was.
 pub struct Proved {
     pub tx: Tx,
     pub hash: String,
@@ -24,11 +25,12 @@ pub struct Proved {
 /// # Errors
 /// `422` with code `wrong_password`; `429` after ten of them in a quarter of an hour.
 pub async fn prove(
-    realm: &Realm,
+    at: &Context,
     who: &Principal,
     field: &str,
     given: String,
 ) -> Result<Proved, Problem> {
+    let realm = &at.realm;
     let tries = Tries::of(
         realm,
         &WRONG,
@@ -40,7 +42,7 @@ pub async fn prove(
     let hash = store::password_hash(&mut tx, who.account).await?;
     tx.rollback().await?; // no connection is held across a hash
     let right = password::verify(realm.id, given, hash.clone()).await?;
-    let mut tx = realm.begin(who.actor()).await?;
+    let mut tx = told::begin(at, who.actor()).await?;
     // Guesses made at once are judged one after another.
     tries.lock(&mut tx).await?;
     tries.require_one(&mut tx).await?;

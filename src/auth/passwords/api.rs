@@ -82,7 +82,7 @@ impl PasswordsApi {
         body: Input<ChangePasswordRequest>,
     ) -> Result<Done, Problem> {
         let ChangePasswordRequest { current_password, new_password } = body.read()?;
-        change::change(&caller.realm, &who, current_password, new_password).await?;
+        change::change(&caller, &who, current_password, new_password).await?;
         caller.sessions.changed(&caller.realm).await;
         Ok(Done)
     }
@@ -113,7 +113,7 @@ impl PasswordsApi {
         body: Input<ResetPasswordRequest>,
     ) -> Result<Done, Problem> {
         let ResetPasswordRequest { token, password } = body.read()?;
-        change::reset(&caller.realm, &token, password, caller.actor()).await?;
+        change::reset(&caller, &token, password, caller.actor()).await?;
         caller.sessions.changed(&caller.realm).await;
         Ok(Done)
     }

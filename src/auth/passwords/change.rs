@@ -6,30 +6,31 @@ use super::{again, store};
 use crate::audit::{self, Act, Actor};
 use crate::auth::links::{self, Purpose};
 use crate::auth::may::Principal;
+use crate::auth::told::{self, What};
 use crate::auth::{password, sessions};
 use crate::error::{FieldError, Problem};
-use crate::tenancy::Realm;
+use crate::http::context::Context;
 
 /// Sets another password. Every other session ends.
 ///
 /// # Errors
 /// `422` when the current password is wrong, or the new one no other; `409` when somebody else set one meanwhile.
 pub async fn change(
-    realm: &Realm,
+    at: &Context,
     who: &Principal,
     current: String,
     new: String,
 ) -> Result<(), Problem> {
     let same = current == new;
     let again::Proved { tx, hash: proved } =
-        again::prove(realm, who, "/current_password", current).await?;
+        again::prove(at, who, "/current_password", current).await?;
     if same {
         let same = FieldError::body("/new_password", "unchanged", "this is your password already");
         return Err(Problem::invalid(vec![same]));
     }
     tx.commit().await?; // no connection is held across a hash
-    let hash = password::hash(realm.id, new).await?;
-    let mut tx = realm.begin(who.actor()).await?;
+    let hash = password::hash(at.realm.id, new).await?;
+    let mut tx = told::begin(at, who.actor()).await?;
     if !store::replace_password(&mut tx, who.account, &proved, &hash).await? {
         return Err(Problem::conflict("conflict", "another password was set meanwhile"));
     }
@@ -38,6 +39,7 @@ pub async fn change(
     links::end_all(&mut tx, who.account).await?;
     let act = Act::new("account.password_changed", "account", who.account);
     audit::record(&mut tx, act.details(json!({ "sessions": ended }))).await?;
+    told::tell(&mut tx, at, who.account, What::PasswordChanged).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -46,14 +48,16 @@ pub async fn change(
 ///
 /// # Errors
 /// `401 link-expired`
-pub async fn reset(realm: &Realm, token: &str, new: String, actor: Actor) -> Result<(), Problem> {
-    let mut conn = realm.read().await?;
+pub async fn reset(at: &Context, token: &str, new: String, actor: Actor) -> Result<(), Problem> {
+    let mut conn = at.realm.read().await?;
     if !links::is_good(&mut conn, token, Purpose::ResetPassword).await? {
+        drop(conn);
+        links::note_refused(&at.realm, actor, Purpose::ResetPassword).await;
         return Err(link_expired()); // before the hash: that is only for those who have a link
     }
     drop(conn);
-    let hash = password::hash(realm.id, new).await?;
-    let mut tx = realm.begin(actor).await?;
+    let hash = password::hash(at.realm.id, new).await?;
+    let mut tx = told::begin(at, actor).await?;
     // Of two who use one link at once, the second finds it used.
     let account = links::use_up(&mut tx, token, Purpose::ResetPassword).await?;
     let account = account.ok_or_else(link_expired)?;
@@ -62,6 +66,7 @@ pub async fn reset(realm: &Realm, token: &str, new: String, actor: Actor) -> Res
     let ended = sessions::end_all(&mut tx, account, "password_reset").await?;
     let act = Act::new("account.password_reset", "account", account);
     audit::record(&mut tx, act.details(json!({ "sessions": ended }))).await?;
+    told::tell(&mut tx, at, account, What::PasswordChanged).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -7,5 +7,6 @@ mod change;
 mod forgot;
 mod store;
 
+pub use crate::auth::store::set_password as set;
 pub use change::link_expired;
 pub use store::end_other_sessions;

@@ -50,15 +50,16 @@ impl Readable for ConfirmRequest {
     }
 }
 
-/// One of the two.
+/// That it is still me: one of the two.
 #[derive(Object)]
-pub struct RemoveRequest {
+pub struct ProofRequest {
+    /// Mine, once more.
     password: Option<String>,
-    /// Of the app, or a recovery code.
+    /// Of my app, or a recovery code.
     code: Option<String>,
 }
 
-impl Readable for RemoveRequest {
+impl Readable for ProofRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
         let password = fields.optional("password", verbatim(1, 256));
         let code = fields.optional("code", line(1, 32));
@@ -69,6 +70,22 @@ impl Readable for RemoveRequest {
         }
         Some(Self { password, code })
     }
+}
+
+impl ProofRequest {
+    pub fn given(self) -> Given {
+        match (self.password, self.code) {
+            (Some(password), _) => Given::Password(password),
+            (None, code) => Given::Code(code.unwrap_or_default()),
+        }
+    }
+}
+
+/// Shown once, and kept by whoever asked.
+#[derive(Serialize, Object)]
+pub struct RecoveryCodesView {
+    /// For when the app is lost: each signs in once, in place of a code.
+    recovery_codes: Vec<String>,
 }
 
 #[OpenApi]
@@ -86,7 +103,7 @@ impl SecondFactorApi {
     ) -> Result<Payload<EnrolView>, Problem> {
         let password = body.read()?.password;
         let issuer = caller.clinic.as_ref().map_or("nadi", |clinic| &clinic.name);
-        let begun = enrol::begin(&caller.realm, &who, issuer, password).await?;
+        let begun = enrol::begin(&caller, &who, issuer, password).await?;
         Ok(Payload(EnrolView {
             otpauth_url: begun.uri,
             secret: begun.secret,
@@ -105,7 +122,7 @@ impl SecondFactorApi {
         body: Input<ConfirmRequest>,
     ) -> Result<Done, Problem> {
         let code = body.read()?.code;
-        enrol::confirm(&caller.realm, &who, &code).await?;
+        enrol::confirm(&caller, &who, &code).await?;
         caller.sessions.changed(&caller.realm).await;
         Ok(Done)
     }
@@ -116,15 +133,25 @@ impl SecondFactorApi {
         &self,
         who: May<OwnPassword>,
         caller: Anybody,
-        body: Input<RemoveRequest>,
+        body: Input<ProofRequest>,
     ) -> Result<Done, Problem> {
-        let RemoveRequest { password, code } = body.read()?;
-        let given = match (password, code) {
-            (Some(password), _) => Given::Password(password),
-            (None, code) => Given::Code(code.unwrap_or_default()),
-        };
-        enrol::remove(&caller.realm, &who, given).await?;
+        let given = body.read()?.given();
+        enrol::remove(&caller, &who, given).await?;
         caller.sessions.changed(&caller.realm).await;
         Ok(Done)
+    }
+    /// Have other recovery codes
+    ///
+    /// Those from before are worth nothing. Asked with the password, or with a code of the app.
+    #[oai(path = "/auth/totp/recovery-codes", method = "post", operation_id = "renewRecoveryCodes")]
+    async fn renew_codes(
+        &self,
+        who: May<OwnPassword>,
+        caller: Anybody,
+        body: Input<ProofRequest>,
+    ) -> Result<Payload<RecoveryCodesView>, Problem> {
+        let given = body.read()?.given();
+        let recovery_codes = enrol::renew_codes(&caller, &who, given).await?;
+        Ok(Payload(RecoveryCodesView { recovery_codes }))
     }
 }

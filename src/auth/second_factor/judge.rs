@@ -67,7 +67,9 @@ impl Proof {
 
 /// What came of it.
 pub enum Judged {
-    /// The account has no second factor, or this is it.
+    /// The account has no second factor.
+    None,
+    /// This is it.
     Passed,
     /// It has one, and nothing was offered.
     Wanted,
@@ -100,7 +102,7 @@ pub async fn judge(
     proof: Option<Proof>,
 ) -> Result<Judged, Problem> {
     let Some(factor) = store::factor(tx, account).await?.filter(|factor| factor.confirmed) else {
-        return Ok(Judged::Passed);
+        return Ok(Judged::None);
     };
     let Some(proof) = proof else { return Ok(Judged::Wanted) };
     let counted = Counted::begin(tx, realm, account).await?;

@@ -9,4 +9,7 @@ pub mod settings;
 mod store;
 mod totp;
 
+pub use api::ProofRequest;
+pub use enrol::{prove, take_away};
 pub use judge::{Judged, Offered, Proof, invalid, judge, required};
+pub use store::{factor, remove as forget};

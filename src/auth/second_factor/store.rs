@@ -124,15 +124,26 @@ pub async fn spend_recovery_code(
     Ok(spent.rows_affected() > 0)
 }
 
-pub async fn remove(tx: &mut Tx, account: AccountId) -> sqlx::Result<bool> {
-    let removed = sqlx::query(
-        "with codes as (delete from recovery_codes where user_id = $1)
-         delete from second_factors where user_id = $1",
+/// Whether there is a confirmed factor; and it stays one until this transaction ends.
+pub async fn lock_confirmed(tx: &mut Tx, account: AccountId) -> sqlx::Result<bool> {
+    let found: Option<bool> = sqlx::query_scalar(
+        "select true from second_factors where user_id = $1 and confirmed_at is not null for update",
     )
     .bind(account)
-    .execute(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await?;
-    Ok(removed.rows_affected() > 0)
+    Ok(found.is_some())
+}
+
+/// Removes a factor; whether it was confirmed, if there was one.
+pub async fn remove(tx: &mut Tx, account: AccountId) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar(
+        "with codes as (delete from recovery_codes where user_id = $1)
+         delete from second_factors where user_id = $1 returning confirmed_at is not null",
+    )
+    .bind(account)
+    .fetch_optional(&mut **tx)
+    .await
 }
 
 /// Whether somebody has been let in from this address lately.
@@ -151,31 +162,78 @@ pub async fn is_usual(
     .await
 }
 
-/// Who needs a second factor, and which version of that this is.
+/// How far one-time codes go: a clinic's alone.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct CodeSettings {
+    /// SMS with codes on one day of the clinic.
+    pub sms_daily_budget: i32,
+    /// ISO 3166; none: the clinic's own country alone.
+    pub sms_countries: Vec<String>,
+    /// The clinic's own: who asks for a code from there is not counted by address.
+    pub trusted_networks: Vec<String>,
+}
+
+/// How people sign in, and which version of that this is.
 #[derive(sqlx::FromRow)]
 pub struct SettingsRow {
     pub second_factor_roles: Vec<String>,
     pub version: i64,
+    #[sqlx(default)]
+    sms_daily_budget: Option<i32>,
+    #[sqlx(default)]
+    sms_countries: Vec<String>,
+    #[sqlx(default)]
+    trusted_networks: Vec<String>,
 }
 
-pub async fn settings(conn: &mut Conn) -> sqlx::Result<SettingsRow> {
-    sqlx::query_as("select second_factor_roles, version from sign_in_settings")
-        .fetch_one(conn)
-        .await
+impl SettingsRow {
+    pub fn codes(&self) -> Option<CodeSettings> {
+        Some(CodeSettings {
+            sms_daily_budget: self.sms_daily_budget?,
+            sms_countries: self.sms_countries.clone(),
+            trusted_networks: self.trusted_networks.clone(),
+        })
+    }
 }
 
-pub async fn lock_settings(tx: &mut Tx) -> sqlx::Result<SettingsRow> {
-    sqlx::query_as("select second_factor_roles, version from sign_in_settings for update")
+pub async fn settings(conn: &mut Conn, codes: bool) -> sqlx::Result<SettingsRow> {
+    let sql = if codes {
+        "select second_factor_roles, version, sms_daily_budget, sms_countries, trusted_networks::text[]
+         from sign_in_settings"
+    } else {
+        "select second_factor_roles, version from sign_in_settings"
+    };
+    sqlx::query_as(sql).fetch_one(conn).await
+}
+
+pub async fn lock_settings(tx: &mut Tx, codes: bool) -> sqlx::Result<SettingsRow> {
+    sqlx::query("select from sign_in_settings for update").execute(&mut **tx).await?;
+    settings(tx, codes).await
+}
+
+pub async fn update_settings(
+    tx: &mut Tx,
+    roles: &[String],
+    codes: Option<&CodeSettings>,
+) -> sqlx::Result<SettingsRow> {
+    let Some(codes) = codes else {
+        return sqlx::query_as(
+            "update sign_in_settings set second_factor_roles = $1, version = version + 1
+             returning second_factor_roles, version",
+        )
+        .bind(roles)
         .fetch_one(&mut **tx)
-        .await
-}
-
-pub async fn update_settings(tx: &mut Tx, roles: &[String]) -> sqlx::Result<SettingsRow> {
+        .await;
+    };
     sqlx::query_as(
-        "update sign_in_settings set second_factor_roles = $1, version = version + 1
-         returning second_factor_roles, version",
+        "update sign_in_settings set second_factor_roles = $1, sms_daily_budget = $2, sms_countries = $3,
+                                     trusted_networks = $4::cidr[], version = version + 1
+         returning second_factor_roles, version, sms_daily_budget, sms_countries, trusted_networks::text[]",
     )
     .bind(roles)
+    .bind(codes.sms_daily_budget)
+    .bind(&codes.sms_countries)
+    .bind(&codes.trusted_networks)
     .fetch_one(&mut **tx)
     .await
 }

@@ -15,7 +15,7 @@ use crate::error::{FieldError, Problem};
 use crate::http::context::Here;
 use crate::http::etag::{ETag, IfMatch};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
-use crate::http::input::{Input, Query};
+use crate::http::input::{Input, NoBody, Query};
 use crate::http::page::Listing;
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
@@ -123,12 +123,14 @@ impl ExtraHoursApi {
         id: Path<DoctorId>,
         extra_hours_id: Path<ExtraHoursId>,
         if_match: IfMatch,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let doctor = doctors::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         let extra = store::by_id(&mut tx, id.0, extra_hours_id.0).await?;
         let extra = extra.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(doctor.version))?;
+        nothing.read()?;
         store::delete(&mut tx, extra.id).await?;
         doctors::touch(&mut tx, id.0).await?;
         let act = Act::new("doctor.extra_hours_taken_back", "extra_hours", extra.id);

@@ -42,6 +42,15 @@ pub fn language(value: Value) -> Result<String, Fault> {
     })
 }
 
+/// A country by its ISO 3166 code: two letters.
+pub fn country(value: Value) -> Result<String, Fault> {
+    let text = checked(string(value)?, false, 2, 2)?;
+    if text.parse::<phonenumber::country::Id>().is_err() {
+        return Err(Fault("unknown_value", "expected a country code such as IN".into()));
+    }
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

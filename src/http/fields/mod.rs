@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde_json::{Map, Value};
 
-pub use contact::{email, language, phone};
+pub use contact::{country, email, language, phone};
 pub use plain::{boolean, choice, id, integer};
 pub use text::{line, prose, verbatim};
 pub use time::{born, date, instant, time_of_day, time_zone};

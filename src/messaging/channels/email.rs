@@ -1,14 +1,19 @@
-//! E-mail: a letter with both forms of its text, files and one-click unsubscription where asked for. What could smuggle a
-//! header in is refused, not mended.
+//! E-mail: a letter with both forms of its text, files, one-click unsubscription and a signature where asked for. What could
+//! smuggle a header in is refused, not mended.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
-use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
-use lettre::message::{Attachment, Mailbox, MultiPart};
+use lettre::address::Envelope;
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue, MIME_VERSION_1_0,
+};
+use lettre::message::{Attachment, Body, Mailbox, MultiPart};
 use lettre::{Address, Message};
 use url::Url;
 
+use super::dkim::Signer;
 use super::smtp::MailServer;
 use super::{Failure, Outcome, Outgoing};
 
@@ -26,6 +31,9 @@ pub struct Letter {
     pub html: String,
     pub unsubscribe: Option<Unsubscribe>,
     pub files: Vec<File>,
+    /// Where it comes back to if it cannot be delivered; none: to its sender.
+    pub return_path: Option<String>,
+    pub signer: Option<Arc<Signer>>,
     pub written_at: DateTime<Utc>,
 }
 
@@ -48,7 +56,7 @@ pub struct File {
 /// Why it was not taken.
 pub async fn send(server: &MailServer, letter: &Outgoing<Letter>) -> Outcome {
     let message = compose(letter)?;
-    server.hand_over(&message, letter.time_left).await
+    server.hand_over(&message, letter.lane, letter.time_left).await
 }
 
 /// The letter as it travels. Its Message-ID is the same at every try, so that receivers can tell a repeat.
@@ -91,9 +99,30 @@ pub fn compose(outgoing: &Outgoing<Letter>) -> Result<Message, Failure> {
                 body.singlepart(Attachment::new(file.name.clone()).body(file.bytes.clone(), kind));
         }
     }
-    builder
-        .multipart(body)
-        .map_err(|_| Failure::ours("bad_letter", "the letter cannot be put together"))
+    if let Some(return_path) = &letter.return_path {
+        let envelope = Envelope::new(Some(address(return_path)?), vec![address(&outgoing.to)?]);
+        builder = builder.envelope(envelope.map_err(|_| unmade())?);
+    }
+    // The outermost part's type becomes a header of the letter's own: a signature covers those alone.
+    let kind = body.headers().get::<ContentType>().ok_or_else(unmade)?;
+    let parts = body.formatted();
+    let begins = parts.windows(4).position(|end| end == b"\r\n\r\n").ok_or_else(unmade)?;
+    let parts = parts[begins + 4..].to_vec();
+    let encoding = match parts.is_ascii() {
+        true => ContentTransferEncoding::SevenBit,
+        false => ContentTransferEncoding::EightBit,
+    };
+    let body = Body::dangerous_pre_encoded(parts, encoding); // each part is encoded already
+    let written = builder.header(MIME_VERSION_1_0).header(kind).body(body);
+    let mut written = written.map_err(|_| unmade())?;
+    if let Some(signer) = &letter.signer {
+        signer.sign(&mut written);
+    }
+    Ok(written)
+}
+
+fn unmade() -> Failure {
+    Failure::ours("bad_letter", "the letter cannot be put together")
 }
 
 fn named(name: &str) -> Option<String> {
@@ -117,11 +146,14 @@ fn plain(text: &str) -> Result<(), Failure> {
 }
 
 impl Unsubscribe {
+    /// Whether such an address may be offered: by the RFC https alone; a trial on one's own machine has none.
+    pub fn may_be_at(url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        url.scheme() == "https" || host == "localhost" || host.ends_with(".localhost")
+    }
+
     fn list(&self) -> Result<List, Failure> {
-        let host = self.url.host_str().unwrap_or_default();
-        // By the RFC https alone; a trial on one's own machine has none.
-        let own_machine = host == "localhost" || host.ends_with(".localhost");
-        if self.url.scheme() != "https" && !own_machine {
+        if !Self::may_be_at(&self.url) {
             return Err(Failure::ours("bad_unsubscribe", "one-click unsubscription needs https"));
         }
         let mut ways = format!("<{}>", self.url);

@@ -87,10 +87,26 @@ impl Http {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(limits: Limits, allowed: AllowList, clock: Clock) -> Result<Self, reqwest::Error> {
+        // The authorities that come with the product, as for mail: the same on every machine, a bare container included.
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        Self::trusting(roots, limits, allowed, clock)
+    }
+
+    /// One that believes these authorities and no others.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn trusting(
+        roots: RootCertStore,
+        limits: Limits,
+        allowed: AllowList,
+        clock: Clock,
+    ) -> Result<Self, reqwest::Error> {
         let allowed = Arc::new(allowed);
-        let trusted = builder(&limits).build()?;
+        let tls = tls(roots);
+        let trusted = builder(&limits, tls.clone()).build()?;
         let guarded =
-            builder(&limits).dns_resolver(Arc::new(GuardedNames(allowed.clone()))).build()?;
+            builder(&limits, tls).dns_resolver(Arc::new(GuardedNames(allowed.clone()))).build()?;
         let lanes = Lanes::new(limits.calls_for_each_host, limits.calls_for_each_clinic);
         Ok(Self { trusted, guarded, allowed, lanes, limits, clock })
     }
@@ -277,22 +293,20 @@ fn unanswered(error: &reqwest::Error) -> Failure {
     }
 }
 
-fn builder(limits: &Limits) -> reqwest::ClientBuilder {
+fn builder(limits: &Limits, tls: ClientConfig) -> reqwest::ClientBuilder {
     Client::builder()
-        .tls_backend_preconfigured(tls())
+        .tls_backend_preconfigured(tls)
         .http1_only()
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
         .connect_timeout(limits.connect)
         .pool_idle_timeout(Duration::from_secs(30))
-        .pool_max_idle_per_host(8)
+        .pool_max_idle_per_host(limits.calls_for_each_host)
         .user_agent(concat!("nadi/", env!("CARGO_PKG_VERSION")))
 }
 
-/// The authorities that come with the product, as for mail: the same on every machine, a bare container included.
-fn tls() -> ClientConfig {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+fn tls(roots: RootCertStore) -> ClientConfig {
     let ring = Arc::new(rustls::crypto::ring::default_provider());
     ClientConfig::builder_with_provider(ring)
         .with_safe_default_protocol_versions()

@@ -4,12 +4,14 @@
 pub mod backoff;
 pub mod breaker;
 pub mod breakers;
+pub mod dkim;
 pub mod email;
 mod failure;
 pub mod guard;
 pub mod http;
 pub mod lanes;
 pub mod pace;
+pub mod returned;
 pub mod sms;
 pub mod smtp;
 pub mod whatsapp;

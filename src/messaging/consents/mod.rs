@@ -5,4 +5,4 @@ mod model;
 mod store;
 
 pub use model::{ConsentKind, ConsentView};
-pub use store::{Said, note};
+pub use store::{Said, language_of, note, would_hear};

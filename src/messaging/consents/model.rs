@@ -22,6 +22,19 @@ pub enum ConsentKind {
     Marketing,
 }
 
+impl ConsentKind {
+    pub const ALL: [ConsentKind; 3] =
+        [ConsentKind::Service, ConsentKind::Reminders, ConsentKind::Marketing];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ConsentKind::Service => "service",
+            ConsentKind::Reminders => "reminders",
+            ConsentKind::Marketing => "marketing",
+        }
+    }
+}
+
 /// What somebody said about a kind of messages.
 #[derive(Clone, Debug, Serialize, Object, sqlx::FromRow)]
 pub struct ConsentView {

@@ -45,3 +45,42 @@ pub async fn of_patient(conn: &mut Conn, patient: PatientId) -> sqlx::Result<Vec
     .fetch_all(conn)
     .await
 }
+
+/// Whether a patient who is here has not refused a kind by this channel yet; until this transaction ends, nobody else notes it.
+pub async fn would_hear(
+    tx: &mut Tx,
+    patient: PatientId,
+    kind: ConsentKind,
+    channel: Channel,
+) -> sqlx::Result<bool> {
+    let here: Option<i32> = sqlx::query_scalar(
+        "select 1 from patients where id = $1 and deleted_at is null for no key update",
+    )
+    .bind(patient)
+    .fetch_optional(&mut **tx)
+    .await?;
+    if here.is_none() {
+        return Ok(false);
+    }
+    let newest: Option<bool> = sqlx::query_scalar(
+        "select granted from consents
+         where patient_id = $1 and kind = $2 and (channel is null or channel = $3)
+         order by at desc, id desc limit 1",
+    )
+    .bind(patient)
+    .bind(kind)
+    .bind(channel)
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(newest != Some(false))
+}
+
+/// In which language a patient reads, where that is known.
+pub async fn language_of(conn: &mut Conn, patient: PatientId) -> sqlx::Result<Option<String>> {
+    let language: Option<Option<String>> =
+        sqlx::query_scalar("select language from patients where id = $1")
+            .bind(patient)
+            .fetch_optional(conn)
+            .await?;
+    Ok(language.flatten())
+}

@@ -1,8 +1,10 @@
 //! One message in hand: whose turn it is, the attempt on record, the call, and what follows from its outcome.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::OwnedMutexGuard;
 
 use super::prepare::Prepared;
 use super::{Deliverer, again, class_of};
@@ -12,9 +14,9 @@ use crate::messaging::channels::{Channel, Failure, Lane, Outcome, Reached, Shun}
 use crate::messaging::policy::{self, After, Class, Mode, Progress, Step, Turn};
 use crate::messaging::post::Ready;
 use crate::messaging::store;
-use crate::messaging::templates::Words;
+use crate::messaging::templates::{Book, Words};
 use crate::metrics;
-use crate::outbox::{self, Delivery, Ended, Handed, OutboxRow};
+use crate::outbox::{self, Delivery, Ended, Handed, OutboxRow, Start};
 use crate::tenancy::Clinic;
 
 /// One message in hand.
@@ -231,9 +233,7 @@ impl<'a> Handing<'a> {
         channels: &[Channel],
     ) -> Result<Vec<Call>, Delivery> {
         let trouble = |error: String| again(self.class, self.row.attempts, error);
-        let mut conn = self.clinic.read().await.map_err(|problem| trouble(problem.to_string()))?;
-        let book = self.at.books.of(self.clinic, &mut conn).await;
-        let book = book.map_err(|error| trouble(error.to_string()))?;
+        let book = self.book().await.map_err(|problem| trouble(problem.to_string()))?;
         let mut calls = Vec::with_capacity(channels.len());
         for &channel in channels {
             let words = book.words(&prepared.facts, channel, book.language(&prepared.facts));
@@ -255,12 +255,11 @@ impl<'a> Handing<'a> {
             };
             let provider = self.at.post.provider(&prepared.setup, channel).unwrap_or("none");
             let before = handed(&self.progress, std::mem::take(&mut self.ended));
-            let started =
-                outbox::hand_on(conn.never_repeat(), self.row, &before, channel.as_str(), provider)
-                    .await;
+            let ended = before.ended.clone();
+            let started = self.put_on_record(channel, provider, before).await;
             self.ended = match &started {
                 Ok(_) => Vec::new(), // they are on record
-                Err(_) => before.ended,
+                Err(_) => ended,
             };
             match started {
                 Ok(Some(n)) => calls.push(Call { n, channel, message }),
@@ -273,6 +272,53 @@ impl<'a> Handing<'a> {
             }
         }
         Ok(calls)
+    }
+
+    async fn book(&self) -> Result<Arc<Book>, Problem> {
+        if let Some(book) = self.at.books.known(self.clinic).await {
+            return Ok(book);
+        }
+        let _turn = self.turn().await;
+        Ok(self.at.books.of(self.clinic, &mut self.clinic.read().await?).await?)
+    }
+
+    /// What many messages miss at the same time is read once: the others find it when their turn comes. Codes wait for nobody.
+    pub(super) async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        match self.class {
+            Class::Code => None,
+            _ => Some(self.at.turns.take(self.clinic.id.0).await),
+        }
+    }
+
+    /// A code's attempt by itself, that of anything else together with those that begin at the same time.
+    async fn put_on_record(
+        &self,
+        channel: Channel,
+        provider: &'static str,
+        before: Handed,
+    ) -> Result<Option<i32>, Problem> {
+        let (id, lease_token) = (self.row.id, self.row.lease_token);
+        let start = Start { id, lease_token, channel: channel.as_str(), provider, before };
+        if self.class != Class::Code {
+            let all = |starts| self.start_all(starts);
+            let together = self.at.starts.ask(self.clinic.id.0, start.clone(), all).await;
+            if let Some(Some(n)) = together {
+                return Ok(Some(n));
+            }
+        }
+        let mut conn = self.clinic.read().await?;
+        Ok(outbox::start(conn.never_repeat(), &start).await?)
+    }
+
+    async fn start_all(&self, starts: Vec<Start>) -> Vec<Option<i32>> {
+        let all = async {
+            let mut conn = self.clinic.read().await?;
+            Ok::<_, Problem>(outbox::start_all(conn.never_repeat(), &starts).await?)
+        };
+        all.await.unwrap_or_else(|problem| {
+            tracing::debug!(clinic = %self.clinic.slug, %problem, "attempts are put on record one by one");
+            vec![None; starts.len()]
+        })
     }
 
     fn ready(&self, prepared: &Prepared, channel: Channel, words: Words) -> Ready {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use self::handing::Handing;
+use super::facts::Visits;
 use super::kind::Kind;
 use super::policy::Class;
 use super::post::Post;
@@ -17,7 +18,7 @@ use super::templates::Books;
 use super::webhooks::Inbound;
 use crate::error::Problem;
 use crate::ids::ClinicId;
-use crate::outbox::{Delivery, Handed, OutboxRow};
+use crate::outbox::{Delivery, Handed, OutboxRow, Start, Together, Turns};
 use crate::retention::Retention;
 use crate::tenancy::pools::Conn;
 use crate::tenancy::{Central, Clinic, Directory};
@@ -32,6 +33,11 @@ pub struct Deliverer {
     pub books: Arc<Books>,
     pub setups: Arc<Setups>,
     pub inbound: Arc<Inbound>,
+    pub turns: Turns,
+    /// Visits that messages about to be sent speak of.
+    pub visits: Visits,
+    /// Attempts about to be put on record.
+    pub starts: Together<Start, Option<i32>>,
 }
 
 impl Clinics for Deliverer {
@@ -55,6 +61,10 @@ impl Clinics for Deliverer {
                 Handing::so_far(&row, again(class_of(&row), row.attempts, error.to_string()))
             }
         }
+    }
+
+    fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// Rows of the audit log that nobody sealed, news that came before what it is about, and rows that are of no use any more.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::again;
 use super::handing::{Handing, named};
+use crate::error::Problem;
 use crate::messaging::channels::Channel;
 use crate::messaging::facts::{self, ComposeError, Composed, Facts};
 use crate::messaging::kind::Kind;
@@ -31,15 +32,15 @@ impl Handing<'_> {
     pub(super) async fn prepare(&mut self) -> Result<Prepared, Delivery> {
         let again = |error: String| again(self.class, self.row.attempts, error);
         let clinic = self.clinic;
-        let mut conn = clinic.read().await.map_err(|problem| again(problem.to_string()))?;
+        let problem = |problem: Problem| again(problem.to_string());
         let db = |error: sqlx::Error| again(error.to_string());
-        let facts = match facts::facts(clinic, &mut conn, self.row).await {
+        let facts = match facts::facts(clinic, &self.at.visits, self.row).await {
             Ok(Composed::Facts(facts)) => facts,
             Ok(Composed::Needless(why)) => return Err(self.needless(why)),
             Err(ComposeError::Db(error)) => return Err(db(error)),
             Err(error) => return Err(Delivery::Failed { error: error.to_string() }),
         };
-        let setup = self.at.setups.of(clinic, &mut conn).await.map_err(db)?;
+        let setup = self.setup().await.map_err(problem)?;
         let rule = setup.rule(self.class);
         if let Some(wait) = self.quiet(&rule, &facts)? {
             return Err(wait);
@@ -51,6 +52,7 @@ impl Handing<'_> {
         if self.row.patient_id.is_none() && self.row.user_id.is_none() {
             let recipient = &facts.recipient;
             let (phone, email) = (recipient.phone.as_deref(), recipient.email.as_deref());
+            let mut conn = clinic.read().await.map_err(problem)?;
             unreachable = store::unreachable(&mut conn, phone, email).await.map_err(db)?;
         }
         let addresses: Vec<Channel> = Channel::ALL
@@ -74,6 +76,14 @@ impl Handing<'_> {
         let chosen = policy::choose(self.class, &rule, &asked, &person, may);
         let channels = chosen.map_err(|why| self.needless(why))?;
         Ok(Prepared { facts, setup, rule, channels })
+    }
+
+    async fn setup(&self) -> Result<Arc<Setup>, Problem> {
+        if let Some(setup) = self.at.setups.known(self.clinic).await {
+            return Ok(setup);
+        }
+        let _turn = self.turn().await;
+        Ok(self.at.setups.of(self.clinic, &mut self.clinic.read().await?).await?)
     }
 
     /// Money: each SMS with a code is counted against the day's budget, right before its call.

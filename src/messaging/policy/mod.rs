@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channels::backoff::Backoff;
 use super::channels::{Channel, Failure};
+use super::consents::ConsentKind;
 use super::kind::Kind;
 use crate::time;
 
@@ -45,7 +46,14 @@ impl Class {
             Kind::SignInCode | Kind::RegisterCode => Class::Code,
             Kind::Booked | Kind::Moved | Kind::Cancelled | Kind::ReplyFailed => Class::Appointment,
             Kind::ReminderDay | Kind::ReminderHours => Class::Reminder,
-            Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => Class::Account,
+            Kind::Invited
+            | Kind::PasswordReset
+            | Kind::EmailVerification
+            | Kind::PasswordChanged
+            | Kind::SecondFactorAdded
+            | Kind::SecondFactorRemoved
+            | Kind::RecoveryCodesMade
+            | Kind::EmailChanged => Class::Account,
         }
     }
 
@@ -71,12 +79,12 @@ impl Class {
     }
 
     /// What a person may refuse; advice has to be asked for. Codes and links were asked for just now.
-    fn consent(self) -> Option<&'static str> {
+    pub fn consent(self) -> Option<ConsentKind> {
         match self {
             Class::Code | Class::Account => None,
-            Class::Reminder => Some("reminders"),
-            Class::Advice => Some("marketing"),
-            Class::Appointment | Class::Document | Class::Receipt => Some("service"),
+            Class::Reminder => Some(ConsentKind::Reminders),
+            Class::Advice => Some(ConsentKind::Marketing),
+            Class::Appointment | Class::Document | Class::Receipt => Some(ConsentKind::Service),
         }
     }
 
@@ -175,10 +183,10 @@ pub struct Person<'a> {
 
 impl Person<'_> {
     /// The last word on a kind of messages by a channel.
-    fn says(&self, kind: &str, channel: Channel) -> Option<bool> {
+    fn says(&self, kind: ConsentKind, channel: Channel) -> Option<bool> {
         self.consents.iter().find_map(|consent| {
             let mut words = consent.split(' ');
-            let fits = words.next() == Some(kind)
+            let fits = words.next() == Some(kind.as_str())
                 && words.next().is_some_and(|of| of == "*" || of == channel.as_str());
             fits.then(|| matches!(words.next(), Some("t" | "true")))
         })

@@ -11,7 +11,7 @@ use crate::auth::may::ManageMessaging;
 use crate::error::Problem;
 use crate::http::context::Here;
 use crate::http::fields::{Fields, Readable, choice, id};
-use crate::http::input::Query;
+use crate::http::input::{NoBody, Query};
 use crate::http::page::{Listing, Page};
 use crate::http::path::Path;
 use crate::http::payload::Payload;
@@ -162,9 +162,11 @@ impl MessagesApi {
         who: May<ManageMessaging>,
         clinic: Here,
         id: Path<MessageId>,
+        nothing: NoBody,
     ) -> Result<Payload<MessageView>, Problem> {
         let mut tx = clinic.begin_telling(who.actor(), &[]).await?;
         let before = store::by_id(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
+        nothing.read()?;
         if !store::retry(&mut tx, id.0).await? {
             return Err(Problem::conflict(
                 "not-retryable",

@@ -9,9 +9,10 @@ use moka::future::Cache;
 use secrecy::SecretString;
 use url::Url;
 
-use super::model::{Policies, Providers, Sms};
+use super::model::{Dkim, Policies, Providers, Sms};
 use super::store;
 use crate::ids::ClinicId;
+use crate::messaging::channels::dkim::{PrivateKey, Signer};
 use crate::messaging::channels::guard::AllowList;
 use crate::messaging::channels::smtp::MailServer;
 use crate::messaging::channels::{sms, whatsapp};
@@ -64,6 +65,10 @@ pub struct Setup {
     pub mail: Option<Mail>,
     pub from: Option<String>,
     pub reply_to: Option<String>,
+    /// Signs its letters.
+    pub signer: Option<Arc<Signer>>,
+    /// The domain to which its letters come back.
+    pub bounce_domain: Option<String>,
     pub webhook_key: SecretString,
     rules: BTreeMap<Class, Rule>,
 }
@@ -131,6 +136,8 @@ impl Setup {
             mail,
             from: email.from,
             reply_to: email.reply_to,
+            signer: email.dkim.as_ref().and_then(signer),
+            bounce_domain: email.bounce_domain,
             webhook_key: webhook_key.into(),
             rules: policies.iter().map(|(class, policy)| (*class, policy.rule())).collect(),
         }
@@ -172,6 +179,17 @@ fn of_sms(
             SmsSetup { account: sms::Account::Gateway(Box::new(gateway)), reports }
         }
     })
+}
+
+fn signer(dkim: &Dkim) -> Option<Arc<Signer>> {
+    match PrivateKey::read(&dkim.private_key) {
+        Ok(key) => Some(Arc::new(Signer::new(&dkim.selector, &dkim.domain, &key))),
+        Err(error) => {
+            // It was read when it was saved. A letter without a signature is better than none.
+            tracing::error!(domain = %dkim.domain, %error, "a domain's key cannot be used");
+            None
+        }
+    }
 }
 
 /// Where an SMS provider sends its reports.

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::accounts::{Setups, webhook_url};
 use super::model::{
-    Email, EmailFields, PoliciesView, ProviderState, Providers, SettingsRequest, SettingsView, Sms,
-    SmsFields, SmsProvider, StateView, Twilio, Whatsapp, WhatsappFields,
+    Dkim, DkimFields, DnsRecord, Email, EmailFields, EmailState, PoliciesView, ProviderState,
+    Providers, SettingsRequest, SettingsView, Sms, SmsFields, SmsProvider, StateView, Twilio,
+    Whatsapp, WhatsappFields,
 };
 use super::store::{self, SettingsRow};
 use crate::audit::{self, Act};
@@ -23,6 +24,7 @@ use crate::http::etag::{ETag, IfMatch};
 use crate::http::fields::Fields;
 use crate::http::input::Input;
 use crate::http::payload::Stored;
+use crate::messaging::channels::dkim::{PrivateKey, record_name};
 use crate::messaging::channels::guard::AllowList;
 use crate::messaging::channels::sms::gateway::{Description, Gateway};
 use crate::messaging::channels::smtp::MailServer;
@@ -69,7 +71,8 @@ impl MessagingSettingsApi {
         let asked = body.read_over_with(&view(&before, &kept, &clinic), |fields, asked| {
             providers(asked, &kept, allowed, &mut |at, code, words| note(fields, at, code, words));
         })?;
-        let new = providers(&asked, &kept, allowed, &mut |_, _, _| {});
+        let mut new = providers(&asked, &kept, allowed, &mut |_, _, _| {});
+        make_keys(&mut new).await?;
         let policies = asked.policies.map(|policies| policies.own()).unwrap_or_default();
         let price = asked.sms_segment_price.as_ref();
         let row = store::put(&mut tx, &clinic.keys, &new, &policies, price).await?;
@@ -80,6 +83,16 @@ impl MessagingSettingsApi {
         setups.changed(&clinic).await;
         Ok(Stored { etag: ETag(row.version), view: view(&row, &new, &clinic) })
     }
+}
+
+/// A sending domain without a key gets one.
+async fn make_keys(providers: &mut Providers) -> Result<(), Problem> {
+    let dkim = providers.email.as_mut().and_then(|email| email.dkim.as_mut());
+    if let Some(dkim) = dkim.filter(|dkim| dkim.private_key.is_empty()) {
+        let made = tokio::task::spawn_blocking(|| PrivateKey::generate().pem()).await;
+        dkim.private_key = made.map_err(Problem::internal)?;
+    }
+    Ok(())
 }
 
 fn opened(row: &SettingsRow, clinic: &Clinic) -> Result<Providers, Problem> {
@@ -221,6 +234,18 @@ fn email(
     allowed: &Arc<AllowList>,
     note: Note<'_>,
 ) -> Email {
+    let kept_dkim = kept.and_then(|kept| kept.dkim.as_ref());
+    let dkim = asked.dkim.as_ref().map(|asked_dkim| {
+        let from = asked.from.as_deref().unwrap_or_default();
+        let sender = from.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
+        let fits = sender.is_some_and(|sender| {
+            sender == asked_dkim.domain || sender.ends_with(&format!(".{}", asked_dkim.domain))
+        });
+        if !fits {
+            note("/email/from", "invalid_value", "an address of the domain that signs");
+        }
+        dkim(asked_dkim, kept_dkim, note)
+    });
     let kept = kept.and_then(|kept| kept.smtp_url.clone());
     if let Some(url) = &asked.smtp_url
         && MailServer::of_clinic(&SecretString::from(url.clone()), allowed.clone()).is_err()
@@ -235,6 +260,25 @@ fn email(
         smtp_url: asked.smtp_url.clone().or(kept),
         from: asked.from.clone(),
         reply_to: asked.reply_to.clone(),
+        dkim,
+        bounce_domain: asked.bounce_domain.clone(),
+    }
+}
+
+/// Without a key where neither one was given nor one is known.
+fn dkim(asked: &DkimFields, kept: Option<&Dkim>, note: Note<'_>) -> Dkim {
+    // Another name is another key: the record of the first is published under that name alone.
+    let same = |kept: &&Dkim| kept.domain == asked.domain && kept.selector == asked.selector;
+    let kept = kept.filter(same).map(|kept| kept.private_key.clone());
+    let given = asked.private_key.as_deref().map(PrivateKey::read);
+    if let Some(Err(error)) = &given {
+        note("/email/dkim/private_key", "invalid_format", &error.to_string());
+    }
+    let given = given.and_then(Result::ok).map(|key| key.pem());
+    Dkim {
+        domain: asked.domain.clone(),
+        selector: asked.selector.clone(),
+        private_key: given.or(kept).unwrap_or_default(),
     }
 }
 
@@ -271,6 +315,12 @@ fn view(row: &SettingsRow, providers: &Providers, clinic: &Clinic) -> SettingsVi
             smtp_url: None,
             from: email.from.clone(),
             reply_to: email.reply_to.clone(),
+            dkim: email.dkim.as_ref().map(|dkim| DkimFields {
+                domain: dkim.domain.clone(),
+                selector: dkim.selector.clone(),
+                private_key: None,
+            }),
+            bounce_domain: email.bounce_domain.clone(),
         }),
         policies: PoliciesView::of(&row.policies),
         sms_segment_price: row.segment_price(),
@@ -281,12 +331,28 @@ fn view(row: &SettingsRow, providers: &Providers, clinic: &Clinic) -> SettingsVi
                 webhook_url: Some(format!("{}/webhooks/whatsapp", clinic.url)),
             }),
             sms: sms_state,
-            email: ProviderState {
-                configured: providers.email.as_ref().is_some_and(|email| email.smtp_url.is_some()),
-                ..off()
-            },
+            email: email_state(providers, clinic),
         },
         updated_at: row.updated_at,
+    }
+}
+
+fn email_state(providers: &Providers, clinic: &Clinic) -> EmailState {
+    let email = providers.email.as_ref();
+    let at = |path: &str| format!("{}/webhooks/email/{path}", clinic.url);
+    let key = Some(&providers.webhook_key).filter(|key| !key.is_empty());
+    let record = |dkim: &Dkim| {
+        let value = PrivateKey::read(&dkim.private_key).ok()?.record();
+        let name = record_name(&dkim.selector, &dkim.domain);
+        Some(DnsRecord { kind: "TXT".into(), name, value })
+    };
+    EmailState {
+        configured: email.is_some_and(|email| email.smtp_url.is_some()),
+        webhook_url: key.map(|key| at(&format!("generic?key={key}"))),
+        bounce_url: key
+            .filter(|_| email.is_some_and(|email| email.bounce_domain.is_some()))
+            .map(|key| at(&format!("bounces/{key}"))),
+        dns_records: email.and_then(|email| record(email.dkim.as_ref()?)).into_iter().collect(),
     }
 }
 

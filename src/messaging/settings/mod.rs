@@ -7,5 +7,5 @@ mod model;
 mod store;
 
 pub use accounts::{Bases, Mail, Meta, Setup, Setups, SmsSetup, WhatsappSetup};
-pub use model::{Email, Policies, Policy, Providers, Sms, Twilio, Whatsapp};
+pub use model::{Dkim, Email, Policies, Policy, Providers, Sms, Twilio, Whatsapp};
 pub use store::{read, set_up};

@@ -57,6 +57,20 @@ pub struct Email {
     pub smtp_url: Option<String>,
     pub from: Option<String>,
     pub reply_to: Option<String>,
+    #[serde(default)]
+    pub dkim: Option<Dkim>,
+    /// Letters that cannot be delivered come back to addresses of this domain.
+    #[serde(default)]
+    pub bounce_domain: Option<String>,
+}
+
+/// A sending domain's key.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dkim {
+    pub domain: String,
+    pub selector: String,
+    /// PEM.
+    pub private_key: String,
 }
 
 /// A policy, whole: what a clinic says of one class.
@@ -191,6 +205,21 @@ pub struct EmailFields {
     pub smtp_url: Option<String>,
     pub from: Option<String>,
     pub reply_to: Option<String>,
+    /// Signs every letter; `from` has to be an address of this domain.
+    pub dkim: Option<DkimFields>,
+    /// Letters that cannot be delivered come back to `bounce+…` at this domain, whose mail server posts them to `state.email.bounce_url`.
+    pub bounce_domain: Option<String>,
+}
+
+/// DKIM. The record to publish is in `state.email.dns_records`.
+#[derive(Clone, Debug, PartialEq, Serialize, Object)]
+pub struct DkimFields {
+    pub domain: String,
+    pub selector: String,
+    /// RSA, in PEM. Left out, the one that was given or made for this domain and selector stays; else one is made.
+    #[serde(skip)]
+    #[oai(write_only)]
+    pub private_key: Option<String>,
 }
 
 /// What is known of a provider beside its fields.
@@ -203,11 +232,33 @@ pub struct ProviderState {
     pub webhook_url: Option<String>,
 }
 
+/// A record for the domain's DNS. A long value is cut there into texts of 255 letters.
+#[derive(Clone, Debug, PartialEq, Serialize, Object)]
+pub struct DnsRecord {
+    #[serde(rename = "type")]
+    #[oai(rename = "type")]
+    pub kind: String,
+    pub name: String,
+    pub value: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Object)]
+pub struct EmailState {
+    /// It has a mail server of its own.
+    pub configured: bool,
+    /// Where a provider is to send its reports.
+    pub webhook_url: Option<String>,
+    /// Where the mail server of `bounce_domain` is to post what comes back, as it came.
+    pub bounce_url: Option<String>,
+    /// To publish, so that its letters are believed.
+    pub dns_records: Vec<DnsRecord>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Object)]
 pub struct StateView {
     pub whatsapp: ProviderState,
     pub sms: ProviderState,
-    pub email: ProviderState,
+    pub email: EmailState,
 }
 
 /// `GET /settings/messaging`
@@ -321,7 +372,18 @@ impl Readable for EmailFields {
             smtp_url: fields.optional("smtp_url", secret),
             from: fields.optional("from", fields::email),
             reply_to: fields.optional("reply_to", fields::email),
+            dkim: fields.optional_object("dkim"),
+            bounce_domain: fields.optional("bounce_domain", domain),
         })
+    }
+}
+
+impl Readable for DkimFields {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let domain = fields.required("domain", domain);
+        let selector = fields.required("selector", labels);
+        let private_key = fields.optional("private_key", fields::verbatim(1, 10_000));
+        Some(Self { domain: domain?, selector: selector?, private_key })
     }
 }
 
@@ -389,6 +451,29 @@ fn secret(value: Value) -> Result<String, fields::Fault> {
             Err(fields::Fault("invalid_characters", "control characters are not allowed".into()))
         }
         false => Ok(text),
+    }
+}
+
+/// Labels of a name in the DNS.
+fn labels(value: Value) -> Result<String, fields::Fault> {
+    let text = fields::line(1, 190)(value)?.to_ascii_lowercase();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    match text.split('.').all(label) {
+        true => Ok(text),
+        false => Err(fields::Fault("invalid_format", "letters, digits, dashes and dots".into())),
+    }
+}
+
+fn domain(value: Value) -> Result<String, fields::Fault> {
+    let text = labels(value)?;
+    match text.contains('.') {
+        true => Ok(text),
+        false => Err(fields::Fault("invalid_format", "expected a domain, shanti.example".into())),
     }
 }
 

@@ -67,7 +67,7 @@ impl TemplatesApi {
         name: Path<String>,
         query: Query<WhichTemplate>,
     ) -> Result<Stored<TemplateView>, Problem> {
-        let key = key(&clinic, &name.0, query.read()?)?;
+        let key = key(&clinic, &name.0, &query)?;
         let mut conn = clinic.read().await?;
         let view = TemplateView::of(key, store::find(&mut conn, key).await?);
         let view = view.ok_or_else(Problem::not_found)?;
@@ -90,7 +90,7 @@ impl TemplatesApi {
         if_match: IfMatch,
         body: Input<TemplateRequest>,
     ) -> Result<Stored<TemplateView>, Problem> {
-        let key = key(&clinic, &name.0, query.read()?)?;
+        let key = key(&clinic, &name.0, &query)?;
         let mut tx = clinic.begin(who.actor()).await?;
         let before = TemplateView::of(key, store::lock(&mut tx, key).await?);
         let before = before.ok_or_else(Problem::not_found)?;
@@ -124,7 +124,7 @@ impl TemplatesApi {
         query: Query<WhichTemplate>,
         if_match: IfMatch,
     ) -> Result<Done, Problem> {
-        let key = key(&clinic, &name.0, query.read()?)?;
+        let key = key(&clinic, &name.0, &query)?;
         let mut tx = clinic.begin(who.actor()).await?;
         let before = store::lock(&mut tx, key).await?.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(before.version))?;
@@ -152,7 +152,7 @@ impl TemplatesApi {
         query: Query<WhichTemplate>,
         body: Input<PreviewRequest>,
     ) -> Result<Payload<PreviewView>, Problem> {
-        let key = key(&clinic, &name.0, query.read()?)?;
+        let key = key(&clinic, &name.0, &query)?;
         body.accept()?;
         let unsaved = body.read()?;
         let mut conn = clinic.read().await?;
@@ -168,8 +168,9 @@ impl TemplatesApi {
 }
 
 /// Which text is meant.
-fn key(clinic: &Clinic, name: &str, which: WhichTemplate) -> Result<Key, Problem> {
+fn key(clinic: &Clinic, name: &str, which: &Query<WhichTemplate>) -> Result<Key, Problem> {
     let kind = Kind::named(name).ok_or_else(Problem::not_found)?;
+    let which = which.read()?; // it names the text, so it is read before anything is looked for
     let channel = which.channel.unwrap_or(kind.channels()[0]);
     if !kind.channels().contains(&channel) {
         let message = "messages of this kind never go by this channel";

@@ -93,17 +93,20 @@ impl Books {
     /// # Errors
     /// The database's.
     pub async fn of(&self, clinic: &Clinic, conn: &mut Conn) -> sqlx::Result<Arc<Book>> {
-        let key = ("clinic", clinic.slug.as_str());
-        if let Some((stamp, book)) = self.books.get(&clinic.id).await
-            && self.freshness.stands(key, stamp)
-        {
+        if let Some(book) = self.known(clinic).await {
             return Ok(book);
         }
-        let stamp = self.freshness.stamp(key);
+        let stamp = self.freshness.stamp(("clinic", clinic.slug.as_str()));
         let about = About::new(&clinic.name, &clinic.language, &clinic.url);
         let book = Arc::new(Book::new(about, store::all(conn).await?));
         self.books.insert(clinic.id, (stamp, book.clone())).await;
         Ok(book)
+    }
+
+    /// The book, if it is in memory and stands.
+    pub async fn known(&self, clinic: &Clinic) -> Option<Arc<Book>> {
+        let (stamp, book) = self.books.get(&clinic.id).await?;
+        self.freshness.stands(("clinic", clinic.slug.as_str()), stamp).then_some(book)
     }
 
     /// Tells every instance that a clinic's words are others now.

@@ -41,6 +41,7 @@ const OF_VISITS: &[Placeholder] = &[
     RespondUrl,
 ];
 const OF_LINKS: &[Placeholder] = &[GivenName, Link, Until, Clinic];
+const OF_NOTICES: &[Placeholder] = &[GivenName, When, Date, Time, Zone, Clinic];
 
 impl Placeholder {
     const ALL: [Placeholder; 19] = [
@@ -87,6 +88,11 @@ impl Placeholder {
             | Kind::ReminderDay
             | Kind::ReminderHours => OF_VISITS,
             Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => OF_LINKS,
+            Kind::PasswordChanged
+            | Kind::SecondFactorAdded
+            | Kind::SecondFactorRemoved
+            | Kind::RecoveryCodesMade
+            | Kind::EmailChanged => OF_NOTICES,
         }
     }
 

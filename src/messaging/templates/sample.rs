@@ -60,6 +60,7 @@ pub fn facts(kind: Kind, language: Language, about: &About, zone: Tz) -> Facts {
             let url = format!("{scheme}://{}/{page}?token=a-token-that-opens-nothing", about.host);
             Values::Link { url: url.into(), until: at("2026-11-26T05:00:00Z") }
         }
+        _ if kind.is_notice() => Values::Notice { at: at("2026-11-23T05:00:00Z") },
         _ => Values::Visit(Visit {
             number: "A-000042".into(),
             starts_at: at("2026-11-23T05:00:00Z"),
@@ -89,6 +90,7 @@ pub fn facts(kind: Kind, language: Language, about: &About, zone: Tz) -> Facts {
         values,
         channels: Vec::new(),
         replies: Vec::new(),
+        unsubscribe: None,
         written_at: at("2026-11-22T05:00:00Z"),
     }
 }

@@ -17,6 +17,7 @@ use crate::messaging::channels::whatsapp::Content;
 use crate::messaging::channels::{Channel, email, sms};
 use crate::messaging::facts::{Facts, Values};
 use crate::messaging::kind::Kind;
+use crate::messaging::unsubscribe;
 
 /// Names in a WhatsApp message: all of them together stay below what a body may have.
 const LONGEST_NAME: usize = 100;
@@ -154,6 +155,17 @@ impl Telling<'_> {
             (Values::Link { until, .. }, Until) => {
                 Some(self.when(*until, self.facts.recipient.time_zone).into())
             }
+            (Values::Notice { at }, _) => {
+                let zone = self.facts.recipient.time_zone;
+                let civil = at.with_timezone(&zone);
+                match placeholder {
+                    When => Some(self.when(*at, zone).into()),
+                    Date => Some(self.language.date(&civil).into()),
+                    Time => Some(self.language.time(&civil).into()),
+                    Zone => Some(zone.name().into()),
+                    _ => None,
+                }
+            }
             (Values::Visit(visit), _) => match placeholder {
                 Patient => Some(visit.patient.as_str().into()),
                 Number => Some(visit.number.as_str().into()),
@@ -273,15 +285,23 @@ impl Telling<'_> {
     }
 
     fn letter(&self, subject: String, text: &str) -> email::Letter {
+        let text = match &self.facts.unsubscribe {
+            Some(url) => format!("{text}\n\n{}\n{url}\n", unsubscribe::line(self.language)),
+            None => format!("{text}\n"),
+        };
+        let unsubscribe = self.facts.unsubscribe.clone();
+        let unsubscribe = unsubscribe.map(|url| email::Unsubscribe { url, mailto: None });
         email::Letter {
             to_name: one_line(&self.facts.recipient.name),
             from: (self.about.name.clone(), format!("no-reply@{}", self.about.host)),
             reply_to: None,
             subject,
-            text: format!("{text}\n"),
-            html: html::of(text, self.language),
-            unsubscribe: None,
+            html: html::of(&text, self.language),
+            text,
+            unsubscribe,
             files: Vec::new(),
+            return_path: None,
+            signer: None,
             written_at: self.facts.written_at,
         }
     }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::ids::MessageId;
+use crate::messaging::channels::returned::{Report, Verdict};
 use crate::messaging::channels::whatsapp::webhook::{Happened, Said};
 use crate::messaging::channels::{Receipt, Reported, Shun};
 
@@ -28,6 +30,16 @@ pub enum Event {
     Wrote,
     /// A mailbox took no letter, or its owner complained.
     Bounced { address: String, reason: String },
+    /// A letter of ours came back.
+    Returned {
+        message: MessageId,
+        /// To which it was sent.
+        address: String,
+        /// RFC 3463
+        status: String,
+        /// The address takes no mail at all.
+        dead: bool,
+    },
 }
 
 impl Event {
@@ -62,6 +74,18 @@ impl Event {
                 Said::Text(_) | Said::Other => Event::Wrote,
             },
         }
+    }
+
+    /// With its key: a letter comes back once, however often its report does.
+    pub fn of_return(report: Report, address: String) -> (String, Self) {
+        let Report { token, verdict, status, .. } = report;
+        let (message, dead) = (token.message, verdict == Verdict::Dead);
+        (format!("returned|{}", message.0), Event::Returned { message, address, status, dead })
+    }
+
+    /// Whether it may give another channel its turn: a message is effective earlier, and the ledger has to know.
+    pub fn may_tell(&self) -> bool {
+        matches!(self, Event::Receipt { status: Reported::Failed, .. } | Event::Returned { .. })
     }
 
     /// With its key: the same for the same news.

@@ -137,20 +137,23 @@ async fn handle(
     if let Event::Pressed { payload, .. } = event {
         return pressed(clinic, provider, key, payload).await;
     }
-    let mut tx = clinic.begin_telling(Actor::platform(), &[]).await?;
+    let mut tx = match event.may_tell() {
+        true => clinic.begin_telling(Actor::platform(), &[]).await?,
+        false => clinic.begin(Actor::platform()).await?,
+    };
     if !store::lock(&mut tx, provider, key).await? {
         return Ok(true);
     }
     let (done, as_what) = match event {
         Event::Receipt { provider_id, to, status, error, class, shun_seconds, .. } => {
-            let Some((id, n, channel, before)) =
-                store::attempt(&mut tx, provider, provider_id).await?
-            else {
+            let Some(attempt) = store::attempt(&mut tx, provider, provider_id).await? else {
                 return Ok(false);
             };
-            // Up only: what came before is news too late.
-            if before.is_some_and(|before| before >= *status) {
-                (true, "too late")
+            let store::Attempt { id, n, channel, status: before, phone } = attempt;
+            if is_about_another(&channel, to.as_deref(), phone.as_deref()) {
+                (true, "about another number")
+            } else if before.is_some_and(|before| before >= *status) {
+                (true, "too late") // up only: what came before is no news
             } else {
                 store::report(&mut tx, id, n, *status, event).await?;
                 match status {
@@ -188,10 +191,43 @@ async fn handle(
             crate::messaging::store::shun(&mut tx, Channel::Email, address, reason, None).await?;
             (true, "bounce")
         }
+        Event::Returned { message, address, status, dead } => {
+            let Some((n, before)) = store::letter(&mut tx, *message).await? else {
+                return Ok(false);
+            };
+            if *dead {
+                let (email, why) = (Channel::Email, format!("it came back: {status}"));
+                crate::messaging::store::shun(&mut tx, email, address, &why, None).await?;
+            } else {
+                store::count_return(&mut tx, *message, address).await?;
+            }
+            if before.is_some_and(|before| before >= Reported::Failed) {
+                (true, "too late")
+            } else {
+                store::report(&mut tx, message.0, n, Reported::Failed, event).await?;
+                let error = format!("the letter came back: {status}");
+                let class = Some("recipient");
+                if store::came_back(&mut tx, message.0, "email", class, Some(&error)).await? {
+                    tx.note_message(*message);
+                }
+                metrics::RECEIPTS.with_label_values(&["email", "failed"]).inc();
+                (true, "return")
+            }
+        }
     };
     store::handled(&mut *tx, provider, key, done, as_what).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// An SMS provider that signs nothing has to know the number beside the message. Numbers on WhatsApp may differ from those asked
+/// for, and its reports are signed.
+fn is_about_another(channel: &str, reported: Option<&str>, known: Option<&str>) -> bool {
+    let digits = |number: &str| number.trim_start_matches('+').to_owned();
+    match (channel, reported, known) {
+        ("sms", Some(reported), Some(known)) => digits(reported) != digits(known),
+        _ => false,
+    }
 }
 
 /// A button: worked on in the transaction that also says so, hence once.

@@ -1,6 +1,7 @@
 //! What providers tell us: taken in only if it is genuine, stored once, answered at once, and worked on afterwards. News may come
 //! twice, late, out of order, and before we know what it is about.
 
+mod described;
 mod event;
 mod handle;
 mod store;
@@ -13,13 +14,16 @@ use poem::{IntoResponse, Request, Response, Route};
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
+pub use described::paths;
 pub use handle::Inbound;
 
 use self::event::Event;
+use super::channels::returned;
 use super::channels::sms::{self, msg91, twilio};
 use super::channels::whatsapp::webhook;
 use super::settings::Setup;
 use crate::error::Problem;
+use crate::http::body;
 use crate::http::context::Context;
 use crate::metrics;
 use crate::tenancy::Clinic;
@@ -29,36 +33,25 @@ const LARGEST_BODY: usize = 1024 * 1024;
 
 /// The webhooks below a clinic's host, at both places where providers may have been told that they are.
 pub fn routes(mut route: Route, inbound: &Arc<Inbound>) -> Route {
-    for base in ["/webhooks", "/api/v1/webhooks"] {
-        let (subscribe, whatsapp) = (inbound.clone(), inbound.clone());
-        let (with_key, with_query, mail) = (inbound.clone(), inbound.clone(), inbound.clone());
-        let sms = |inbound: Arc<Inbound>| {
-            poem::post(make(move |request| {
+    macro_rules! hears {
+        ($work:expr) => {{
+            let inbound = inbound.clone();
+            make(move |request| {
                 let inbound = inbound.clone();
-                async move { answered(of_sms(&inbound, request).await) }
-            }))
-        };
+                async move { answered($work(&inbound, request).await) }
+            })
+        }};
+    }
+    for base in ["/webhooks", "/api/v1/webhooks"] {
         route = route
             .at(
                 format!("{base}/whatsapp"),
-                poem::get(make(move |request| {
-                    let inbound = subscribe.clone();
-                    async move { answered(subscription(&inbound, &request).await) }
-                }))
-                .post(make(move |request| {
-                    let inbound = whatsapp.clone();
-                    async move { answered(of_whatsapp(&inbound, request).await) }
-                })),
+                poem::get(hears!(subscription)).post(hears!(of_whatsapp)),
             )
-            .at(format!("{base}/sms/:provider/:key"), sms(with_key))
-            .at(format!("{base}/sms/:provider"), sms(with_query))
-            .at(
-                format!("{base}/email/:provider"),
-                poem::post(make(move |request| {
-                    let inbound = mail.clone();
-                    async move { answered(of_email(&inbound, request).await) }
-                })),
-            );
+            .at(format!("{base}/sms/:provider/:key"), poem::post(hears!(of_sms)))
+            .at(format!("{base}/sms/:provider"), poem::post(hears!(of_sms)))
+            .at(format!("{base}/email/bounces/:key"), poem::post(hears!(of_returns)))
+            .at(format!("{base}/email/:provider"), poem::post(hears!(of_email)));
     }
     route
 }
@@ -83,17 +76,15 @@ fn query(request: &Request, name: &str) -> Option<String> {
 }
 
 async fn body(request: &mut Request) -> Result<Vec<u8>, Problem> {
-    let too_large =
-        || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "a delivery has at most 1 MiB");
-    let body = request.take_body().into_bytes_limit(LARGEST_BODY).await;
-    body.map(Into::into).map_err(|_| too_large())
+    let body = request.take_body();
+    body::whole(request.headers(), body, LARGEST_BODY, "a delivery").await
 }
 
 /// Meta asks whether the address is ours.
-async fn subscription(inbound: &Inbound, request: &Request) -> Result<Response, Problem> {
-    let setup = inbound.setup(&*clinic(request)?).await?;
+async fn subscription(inbound: &Arc<Inbound>, request: Request) -> Result<Response, Problem> {
+    let setup = inbound.setup(&*clinic(&request)?).await?;
     let [mode, token, challenge] =
-        ["hub.mode", "hub.verify_token", "hub.challenge"].map(|name| query(request, name));
+        ["hub.mode", "hub.verify_token", "hub.challenge"].map(|name| query(&request, name));
     let answer = setup.meta.as_ref().and_then(|meta| {
         webhook::challenge(
             &meta.verify_token,
@@ -210,5 +201,30 @@ async fn of_email(inbound: &Arc<Inbound>, mut request: Request) -> Result<Respon
     };
     let events = events.iter().filter_map(Event::of_bounce).collect();
     inbound.take(&clinic, "email", events).await?;
+    Ok(ok())
+}
+
+/// A letter that came back, raw, as the mail server of the clinic's bounce domain had it. `?to=` may name whom it came to.
+async fn of_returns(inbound: &Arc<Inbound>, mut request: Request) -> Result<Response, Problem> {
+    let clinic = clinic(&request)?;
+    let key = request.raw_path_param("key").map(str::to_owned);
+    let envelope_to = query(&request, "to");
+    let raw = body(&mut request).await?;
+    if !knows_key(&*inbound.setup(&clinic).await?, key.as_deref()) {
+        return Err(refused("email"));
+    }
+    // Delays, notes of absence, spam: mail servers pass on whatever comes.
+    let Some(report) = returned::read(&raw, envelope_to.as_deref()) else {
+        metrics::WEBHOOKS.with_label_values(&["email", "foreign"]).inc();
+        return Ok(ok());
+    };
+    let known = store::email_of(&mut clinic.read().await?, report.token.message).await?;
+    let key = &clinic.keys.letters;
+    let mut addresses = report.recipients.iter().chain(&known);
+    let Some(address) = addresses.find(|address| report.token.is_of(key, address)).cloned() else {
+        return Err(refused("email")); // forged, or of another address than we ever wrote to
+    };
+    let event = Event::of_return(report, address.trim().to_lowercase());
+    inbound.take(&clinic, "email", vec![event]).await?;
     Ok(ok())
 }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::event::Event;
 use crate::db::Tx;
+use crate::ids::MessageId;
 use crate::messaging::channels::Reported;
 use crate::tenancy::pools::Conn;
 
@@ -82,21 +83,90 @@ pub async fn give_up_old(conn: &mut Conn) -> sqlx::Result<u64> {
     Ok(old.rows_affected())
 }
 
-/// The attempt that a provider's id names: its message, channel, and what was reported of it so far. No other report changes it
-/// until this transaction ends.
+/// A call that a report is about.
+#[derive(sqlx::FromRow)]
+pub struct Attempt {
+    /// Its message.
+    pub id: Uuid,
+    pub n: i32,
+    pub channel: String,
+    /// What was reported of it so far.
+    pub status: Option<Reported>,
+    /// The recipient's number as it is known now.
+    pub phone: Option<String>,
+}
+
+/// The attempt that a provider's id names. No other report changes it until this transaction ends.
 pub async fn attempt(
     tx: &mut Tx,
     provider: &str,
     provider_id: &str,
-) -> sqlx::Result<Option<(Uuid, i32, String, Option<Reported>)>> {
+) -> sqlx::Result<Option<Attempt>> {
     sqlx::query_as(
-        "select outbox_id, n, channel, status from outbox_attempts
-         where provider = $1 and provider_id = $2 order by n desc limit 1 for update",
+        "select a.outbox_id as id, a.n, a.channel, a.status,
+                coalesce((select p.phone from patients p where p.id = o.patient_id),
+                         (select u.phone from users u where u.id = o.user_id)) as phone
+         from outbox_attempts a join outbox o on o.id = a.outbox_id
+         where a.provider = $1 and a.provider_id = $2 order by a.n desc limit 1 for update of a",
     )
     .bind(provider)
     .bind(provider_id)
     .fetch_optional(&mut **tx)
     .await
+}
+
+/// The newest letter of a message: its attempt, and what was reported of it so far; locked as [`attempt`]'s.
+pub async fn letter(
+    tx: &mut Tx,
+    message: MessageId,
+) -> sqlx::Result<Option<(i32, Option<Reported>)>> {
+    sqlx::query_as(
+        "select n, status from outbox_attempts
+         where outbox_id = $1 and channel = 'email' order by n desc limit 1 for update",
+    )
+    .bind(message)
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// To whom a message goes by e-mail, as it is known now.
+pub async fn email_of(conn: &mut Conn, message: MessageId) -> sqlx::Result<Option<String>> {
+    let email: Option<Option<String>> = sqlx::query_scalar(
+        "select coalesce((select p.email from patients p where p.id = o.patient_id),
+                         (select u.email from users u where u.id = o.user_id))
+         from outbox o where o.id = $1",
+    )
+    .bind(message)
+    .fetch_optional(conn)
+    .await?;
+    Ok(email.flatten())
+}
+
+/// A letter that an address did not take this time. With the third of a week it is left alone for a month.
+pub async fn count_return(tx: &mut Tx, message: MessageId, address: &str) -> sqlx::Result<()> {
+    // Whoever adds one clears away those that count no more.
+    sqlx::query("delete from returned_letters where returned_at < now() - interval '7 days'")
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query(
+        "insert into returned_letters (address, outbox_id) values (lower($1), $2) on conflict do nothing",
+    )
+    .bind(address)
+    .bind(message)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query(
+        "insert into unreachable_addresses (channel, address, reason, until)
+         select 'email', lower($1), 'three letters came back in a week', now() + interval '30 days'
+         where (select count(*) from returned_letters
+                where address = lower($1) and returned_at > now() - interval '7 days') >= 3
+         on conflict (channel, address) do update set
+           reason = excluded.reason, until = greatest(unreachable_addresses.until, excluded.until)",
+    )
+    .bind(address)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
 }
 
 pub async fn report(
@@ -108,6 +178,10 @@ pub async fn report(
 ) -> sqlx::Result<()> {
     let (code, class, error) = match event {
         Event::Receipt { code, class, error, .. } => (code.clone(), class.clone(), error.clone()),
+        Event::Returned { status, .. } => {
+            let error = format!("the letter came back: {status}");
+            (Some(status.clone()), Some("recipient".to_owned()), Some(error))
+        }
         _ => (None, None, None),
     };
     sqlx::query(

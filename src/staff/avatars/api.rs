@@ -1,12 +1,13 @@
 //! `/users/{id}/avatar`
 
-use poem::http::{HeaderValue, header};
+use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaResponse, MetaResponses, Registry};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Serialize;
 use serde_json::json;
 
+use super::redraw::{Redrawn, redraw};
 use super::store;
 use super::upload::{self, Upload};
 use crate::audit::{self, Act, Seen};
@@ -15,7 +16,8 @@ use crate::auth::{May, Role};
 use crate::db::Tx;
 use crate::error::Problem;
 use crate::http::context::Here;
-use crate::http::etag::{ETag, IfMatch};
+use crate::http::etag::{ETag, IfMatch, IfNoneMatch};
+use crate::http::input::NoBody;
 use crate::http::path::Path;
 use crate::http::payload::{Done, Stored};
 use crate::ids::AccountId;
@@ -33,16 +35,21 @@ pub struct AvatarView {
     height: u32,
 }
 
-/// `200` with the image itself. A browser that is made to show it as something else may run nothing of it.
+/// `200` with the image itself, or `304` for who has it. A browser that is made to show it as something else may run nothing of it.
 pub struct Picture {
-    content_type: String,
-    bytes: Vec<u8>,
+    /// None: the caller has it.
+    image: Option<(String, Vec<u8>)>,
     etag: ETag,
 }
 
 impl IntoResponse for Picture {
     fn into_response(self) -> Response {
-        let mut response = Response::builder().content_type(&self.content_type).body(self.bytes);
+        let mut response = match self.image {
+            Some((content_type, bytes)) => {
+                Response::builder().content_type(&content_type).body(bytes)
+            }
+            None => Response::builder().status(StatusCode::NOT_MODIFIED).finish(),
+        };
         let headers = response.headers_mut();
         let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
         set(header::CONTENT_DISPOSITION, "inline");
@@ -57,14 +64,19 @@ impl IntoResponse for Picture {
 
 impl ApiResponse for Picture {
     fn meta() -> MetaResponses {
+        let answer = |status, description, content| MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content,
+            headers: vec![],
+        };
+        let unchanged = "Not modified: the caller has this version (`If-None-Match`)";
         MetaResponses {
-            responses: vec![MetaResponse {
-                description: "The image",
-                status: Some(200),
-                status_range: None,
-                content: upload::media_types(),
-                headers: vec![],
-            }],
+            responses: vec![
+                answer(200, "The image", upload::media_types()),
+                answer(304, unchanged, vec![]),
+            ],
         }
     }
 
@@ -82,6 +94,7 @@ impl AvatarsApi {
         who: May<OwnAccount>,
         clinic: Here,
         id: Path<AccountId>,
+        if_none_match: IfNoneMatch,
     ) -> Result<Picture, Problem> {
         if who.is_patient() && who.account != id.0 {
             return Err(Problem::not_found());
@@ -89,15 +102,20 @@ impl AvatarsApi {
         let mut conn = clinic.read().await?;
         let row = store::avatar(&mut conn, id.0).await?.ok_or_else(Problem::not_found)?;
         drop(conn);
-        who.saw(Seen::one("avatar", id.0)).await?;
         let store::AvatarRow { content_type, bytes, version } = row;
-        Ok(Picture { content_type, bytes, etag: ETag(version) })
+        let etag = ETag(version);
+        if if_none_match.has(etag) {
+            return Ok(Picture { image: None, etag }); // nothing is shown
+        }
+        who.saw(Seen::one("avatar", id.0)).await?;
+        Ok(Picture { image: Some((content_type, bytes)), etag })
     }
 
     /// Set somebody's picture
     ///
-    /// One's own; an admin sets everybody's. PNG, JPEG or WebP by its content, up to 512 KiB and 2048 pixels on each side. The
-    /// tag is the account's.
+    /// One's own; an admin sets everybody's. PNG, JPEG or WebP by its content, up to 512 KiB and 2048 pixels on each side. It is
+    /// drawn anew: upright, 512 pixels at most, as JPEG (as PNG where something shines through), without what a camera wrote
+    /// beside it. The tag is the account's.
     #[oai(path = "/users/:id/avatar", method = "put", operation_id = "replaceAvatar")]
     async fn replace(
         &self,
@@ -111,7 +129,12 @@ impl AvatarsApi {
         let before = changeable(&mut tx, &who, id.0).await?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
-        let (image, bytes) = body.read()?;
+        let sent = body.read()?;
+        tx.rollback().await?; // no connection is held while it is drawn
+        let Redrawn { image, bytes } = redraw(sent).await?;
+        let mut tx = clinic.begin(who.actor()).await?;
+        let before = changeable(&mut tx, &who, id.0).await?;
+        if_match.require(ETag(before.version))?;
         store::put_avatar(&mut tx, id.0, image.content_type, &bytes).await?;
         let version = accounts::touch(&mut tx, id.0).await?;
         let act = Act::new("account.avatar_changed", "account", id.0);
@@ -131,10 +154,12 @@ impl AvatarsApi {
         clinic: Here,
         id: Path<AccountId>,
         if_match: IfMatch,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         let mut tx = clinic.begin(who.actor()).await?;
         let before = changeable(&mut tx, &who, id.0).await?;
         if_match.honour(ETag(before.version))?;
+        nothing.read()?;
         if !store::delete_avatar(&mut tx, id.0).await? {
             return Err(Problem::not_found());
         }

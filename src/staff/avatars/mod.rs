@@ -2,5 +2,6 @@
 
 pub mod api;
 mod image;
+mod redraw;
 mod store;
 mod upload;

@@ -1,13 +1,13 @@
 //! A body that is an image, taken whole and judged later, as JSON bodies are (`http/input.rs`).
 
-use poem::http::{StatusCode, header};
+use poem::http::StatusCode;
 use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
-use tokio::io::AsyncReadExt;
 
-use super::image::{self, BYTES, Image, SIDE};
+use super::image::{self, BYTES, SIDE};
 use crate::error::{FieldError, Problem};
+use crate::http::body;
 use crate::http::context::Context;
 
 pub const TYPES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
@@ -23,11 +23,11 @@ impl Upload {
         self.body.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
-    /// The image, if it is one.
+    /// Its bytes, if it begins as an image does.
     ///
     /// # Errors
     /// `422`
-    pub fn read(self) -> Result<(Image, Vec<u8>), Problem> {
+    pub fn read(self) -> Result<Vec<u8>, Problem> {
         let bytes = self.body?;
         let fault = |code, message: String| FieldError::body("", code, message);
         let read = match image::read(&bytes) {
@@ -35,10 +35,10 @@ impl Upload {
             Some(image) if image.width.max(image.height) > SIDE => {
                 Err(fault("too_large", format!("at most {SIDE} pixels on each side")))
             }
-            Some(image) => Ok(image),
+            Some(_) => Ok(()),
         };
         match read {
-            Ok(image) if self.query_faults.is_empty() => Ok((image, bytes)),
+            Ok(()) if self.query_faults.is_empty() => Ok(bytes),
             read => {
                 let faults = read.err().into_iter().chain(self.query_faults);
                 Err(Problem::invalid(faults.collect()))
@@ -48,25 +48,8 @@ impl Upload {
 }
 
 async fn take(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Problem> {
-    let too_large = || {
-        let words = format!("an image may have at most {BYTES} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", words)
-    };
-    let announced = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BYTES) {
-        return Err(too_large()); // the edge reads and drops it
-    }
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(BYTES));
-    let reader = body.take().map_err(Problem::internal)?.into_async_read();
-    let broken = |_| Problem::bad_request("the body broke off");
-    reader.take(BYTES as u64 + 1).read_to_end(&mut bytes).await.map_err(broken)?;
-    if bytes.len() > BYTES {
-        return Err(too_large());
-    }
+    let taken = body.take().map_err(Problem::internal)?;
+    let bytes = body::whole(request.headers(), taken, BYTES, "an image").await?;
     let is_image = request.content_type().is_some_and(|said| {
         let essence = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         TYPES.contains(&essence.as_str())

@@ -3,8 +3,10 @@
 pub mod avatars;
 mod email;
 mod guesses;
+mod letters;
 mod passwords;
 mod preferences;
+mod refused;
 mod required;
 mod resets;
 mod second_factor;

@@ -6,6 +6,7 @@ mod life;
 mod moving;
 mod reminders;
 mod reopening;
+mod series;
 
 use nadi::auth::Role;
 use serde_json::json;
@@ -126,6 +127,8 @@ async fn a_day_is_listed_by_doctor_patient_location_and_page() {
         ("?from=2099-01-05T05:00:00Z&to=2099-01-07T00:00:00Z".into(), 3),
         ("?status=cancelled".into(), 0),
         (format!("?date=2099-01-07&doctor_id={}", clinic.doctor), 0),
+        ("?overbooked=true".into(), 0),
+        (format!("?overbooked=false&doctor_id={}", clinic.doctor), 4),
     ] {
         let listed = desk.get(&format!("/appointments{query}")).await.expect(200);
         assert_eq!(listed.body["items"].as_array().unwrap().len(), count, "{query}");
@@ -223,6 +226,11 @@ async fn staff_double_a_time_on_purpose_and_a_cancellation_promotes_the_second()
 
     let second = desk.post("/appointments", &squeezed).await.expect(201);
     assert_eq!(second.body["overbooked"], true);
+    for query in ["".into(), format!("&doctor_id={}", clinic.doctor)] {
+        let counted = desk.get(&format!("/appointments?overbooked=true{query}")).await.expect(200);
+        assert_eq!(counted.body["items"].as_array().unwrap().len(), 1, "reports count it");
+        assert_eq!(counted.body["items"][0]["id"], second.body["id"]);
+    }
     desk.delete(&format!("/appointments/{}", first.id())).await.expect(200);
 
     let third = clinic.visit_of(clinic.another_patient().await, TEN);

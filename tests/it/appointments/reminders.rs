@@ -124,10 +124,16 @@ async fn a_reminder_is_sent_once_with_a_link_to_answer() {
     assert_eq!(ahead(&clinic).await.len(), 1, "the other one waits for its time");
 }
 
-/// Everything of the visits lies three hours back.
+/// The visits that are booked lie three hours back.
 async fn let_the_visit_pass(clinic: &TestClinic) {
-    set(clinic, "update appointments set during = tstzrange(now() - interval '3 hours', now() - interval '150 min')").await;
-    set(clinic, "update claims set during = tstzrange(now() - interval '3 hours', now() - interval '150 min')").await;
+    for statement in [
+        "update claims set during = tstzrange(now() - interval '3 hours', now() - interval '150 min')
+         where appointment_id in (select id from appointments where status = 'booked')",
+        "update appointments set during = tstzrange(now() - interval '3 hours', now() - interval '150 min')
+         where status = 'booked'",
+    ] {
+        set(clinic, statement).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

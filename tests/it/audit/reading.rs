@@ -23,6 +23,7 @@ const IMPERSONAL: &[&str] = &[
     "getTemplate",
     "getSignInSettings",
     "getMessagingSettings",
+    "subscribeWhatsapp",
     "getSchedulingSettings",
     "listHolidays",
     "getHoliday",
@@ -30,6 +31,7 @@ const IMPERSONAL: &[&str] = &[
     "getExtraHours",
     // Shows a visit to whoever has its link, and is noted as such: nobody has signed in.
     "getRespond",
+    "getCalendarFeed", // the address alone
 ];
 
 /// What is asked for, by the path's parameters, and the action of its row.
@@ -86,7 +88,16 @@ async fn every_get_that_shows_personal_data_leaves_its_row() {
     let picture =
         picture.header("content-type", "image/png").body(crate::accounts::avatars::png(8, 8));
     admin.send(picture).await.expect(200);
+    let mut series = clinic.visit("2099-02-05T04:30:00Z");
+    series["every_days"] = serde_json::json!(7);
+    series["count"] = serde_json::json!(2);
+    let series = admin.post("/appointments/series", &series).await.expect(201).id();
+    let feed = clinic.caller(Role::Doctor).await.get("/calendar/feed").await.expect(200);
+    let feed = feed.body["url"].as_str().unwrap().split("/api/v1").nth(1).unwrap().to_owned();
     let ids = [
+        ("/appointments/series/{id}", format!("/appointments/series/{series}")),
+        ("/calendar/{feed_token}.ics", feed),
+        ("/appointments/calendar", "/appointments/calendar?view=month&date=2099-01-05".into()),
         ("/patients/{id}", format!("/patients/{}", clinic.patients[0])),
         ("/patients/{id}/consents", format!("/patients/{}/consents", clinic.patients[0])),
         ("/appointments/{id}", format!("/appointments/{visit}")),

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use super::{assert_discreet, outgoing_to};
 use crate::support::{Mood, SmtpServer};
 
-fn letter() -> Outgoing<Letter> {
+pub(super) fn letter() -> Outgoing<Letter> {
     outgoing_to(
         "lakshmi@mail.example",
         Letter {
@@ -23,6 +23,8 @@ fn letter() -> Outgoing<Letter> {
             html: "<p>Dear Lakshmi,</p>".into(),
             unsubscribe: None,
             files: vec![],
+            return_path: None,
+            signer: None,
             written_at: "2026-11-21T10:00:00Z".parse().unwrap(),
         },
     )

@@ -2,7 +2,9 @@
 
 mod email;
 mod limits;
+mod signatures;
 mod sms;
+mod tls;
 mod webhooks;
 mod whatsapp;
 mod wire;

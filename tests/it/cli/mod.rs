@@ -1,5 +1,6 @@
 //! The command line, as an operator meets it: help, settings, exit codes, and each command against a real database.
 
+mod admin;
 mod clinics;
 mod doctor;
 mod fleet;

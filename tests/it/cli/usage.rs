@@ -20,7 +20,9 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ),
     ("demo", &["--fresh", "--dir"]),
     ("serve", &["--clinic"]),
-    ("admin", &["create"]),
+    ("admin", &["create", "list", "reset"]),
+    ("admin list", &["--json"]),
+    ("admin reset", &["<EMAIL>", "--password-stdin", "--second-factor", "--json"]),
     ("admin create", &["--email", "--name", "--password-stdin", "--json"]),
     ("clinic", &["create", "list", "show", "suspend", "resume", "archive", "sweep"]),
     (
@@ -81,6 +83,7 @@ async fn wrong_usage_ends_with_2() {
         &["migrate", "clinics", "--jobs", "0"],
         &["clinic", "show"],
         &["admin", "create"],
+        &["admin", "reset"],
         &["seed", "shanti", "--patients", "many"],
     ] {
         let ran = nadi(&[], arguments).await.expect(2);

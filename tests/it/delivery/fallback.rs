@@ -192,3 +192,23 @@ async fn in_parallel_all_channels_have_it_at_once_and_each_is_tried_again_by_its
     assert_eq!(scene.meta.calls().len(), 1, "who has it is not asked again");
     assert_eq!(scene.sms.calls().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_template_of_the_product_raises_the_alarm_and_the_next_channel_has_its_turn() {
+    let scene = Scene::new().await;
+    scene.meta.play(Fault::whatsapp(404, 132001));
+    let alarms = || nadi::metrics::ALARMS.with_label_values(&["whatsapp_template"]).get();
+    let before = alarms();
+
+    let first = scene.book(scene.clinic.patients[0], 0).await;
+    scene.until_status(first, "sent").await;
+
+    assert_eq!(scene.sms.sent_to(LAKSHMI).len(), 1);
+    assert!(alarms() > before);
+    let class = "select count(*) from outbox_attempts where channel = 'whatsapp' and class = 'template' and code = '132001'";
+    assert_eq!(scene.clinic.count(class).await, 1);
+    // The product's own text stays in use: whoever heeds the alarm has it registered, and it goes.
+    let second = scene.book(scene.clinic.patients[1], 1).await;
+    scene.until_status(second, "sent").await;
+    assert_eq!(scene.meta.sent().len(), 1);
+}

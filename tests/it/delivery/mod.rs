@@ -2,6 +2,7 @@
 
 mod fallback;
 mod instances;
+mod letters;
 mod news;
 mod presses;
 mod settings;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::providers::{
-    APP_SECRET, Judged, PHONE, ProviderServer, TOKEN, Webhook, WhatsappServer,
+    APP_SECRET, Judged, Msg91Server, PHONE, ProviderServer, TOKEN, Webhook, WhatsappServer,
 };
 use crate::support::{Options, SmtpServer, TestClinic, TestPlatform, until};
 
@@ -78,9 +79,14 @@ impl Scene {
     }
 
     async fn with(mail: SmtpServer) -> Self {
+        Self::set(mail, Vec::new()).await
+    }
+
+    /// With further settings of the platform.
+    async fn set(mail: SmtpServer, more: Vec<(&'static str, String)>) -> Self {
         let (meta, sms) = (whatsapp_server().await, sms_server().await);
         let base = ("NADI_SMS_BASE_URL", sms.url());
-        let settings = vec![meta.setting(), base, mail.setting()];
+        let settings = [vec![meta.setting(), base, mail.setting()], more].concat();
         let options = Options { settings, no_inbox: true, ..Options::default() };
         let platform = TestPlatform::with(options).await;
         let clinic = platform.clinic("shanti").await;

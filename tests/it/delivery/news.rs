@@ -139,3 +139,110 @@ async fn a_report_of_an_sms_finds_its_message_by_an_address_that_nobody_can_gues
 
     scene.until_status(message, "delivered").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_message_that_has_to_go_on_is_hinted_about_once_more() {
+    let scene = Scene::new().await;
+    let mut slow = settings(PHONE, TOKEN);
+    slow["policies"]["appointment"]["deliver_seconds"] = json!(600);
+    scene.clinic.admin().await.put("/settings/messaging", "*", &slow).await.expect(200);
+    let (message, wamid) = sent_by_whatsapp(&scene).await;
+    let hints = async || -> i64 {
+        sqlx::query_scalar("select hints from wakeups where clinic_id = $1")
+            .bind(scene.clinic.id)
+            .fetch_one(&mut scene.platform.server.superuser(&scene.platform.database).await)
+            .await
+            .unwrap()
+    };
+
+    let before = hints().await;
+    let delivered = Webhook::status(PHONE, &wamid, "sent", LAKSHMI).signed(APP_SECRET);
+    assert_eq!(scene.hear(&delivered).await, 200);
+    let handled = "select count(*) from inbound_events where handled_at is not null";
+    until("it is worked on", async || scene.clinic.count(handled).await == 1).await;
+    let stored = hints().await;
+    let failed = Webhook::failed(PHONE, &wamid, LAKSHMI, 131049).signed(APP_SECRET);
+    assert_eq!(scene.hear(&failed).await, 200);
+    until("the SMS is there", async || scene.sms.sent_to(LAKSHMI).len() == 1).await;
+
+    assert_eq!(stored - before, 1, "that it was stored");
+    assert_eq!(
+        hints().await - stored,
+        2,
+        "that it was stored, and that the next channel has its turn"
+    );
+    scene.until_status(message, "sent").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn genuine_news_is_never_too_much_and_what_is_not_is_soon() {
+    let behind = vec![("NADI_TRUSTED_PROXIES", "127.0.0.1".to_owned())];
+    let scene = Scene::set(SmtpServer::up(), behind).await;
+    // About a number that is not this clinic's: genuine, and nothing is kept of it.
+    let genuine = Webhook::status("100000000000009", "wamid.1", "delivered", LAKSHMI)
+        .signed(APP_SECRET)
+        .with("X-Forwarded-For", "203.0.113.7");
+    let forged = Webhook::status(PHONE, "wamid.1", "delivered", LAKSHMI)
+        .signed("another secret")
+        .with("X-Forwarded-For", "203.0.113.7");
+    let many = async |webhook: &Webhook, count: usize| -> Vec<u16> {
+        let hearing = (0..count).map(|_| scene.hear(webhook));
+        futures_util::stream::StreamExt::collect(futures_util::stream::StreamExt::buffer_unordered(
+            futures_util::stream::iter(hearing),
+            32,
+        ))
+        .await
+    };
+
+    let genuine_first = many(&genuine, 700).await;
+    let mut refused = Vec::new();
+    while !refused.contains(&429) {
+        refused.extend(many(&forged, 200).await);
+        assert!(refused.len() < 20_000, "no end to it");
+    }
+    let genuine_last = many(&genuine, 50).await;
+
+    assert!(genuine_first.iter().chain(&genuine_last).all(|status| *status == 200));
+    assert!(refused.iter().all(|status| [403, 429].contains(status)));
+    assert!(refused.iter().filter(|status| **status == 403).count() >= 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_of_an_sms_is_of_its_request_and_its_number() {
+    let scene = Scene::new().await;
+    let mut sms_first = settings(PHONE, TOKEN);
+    sms_first["policies"]["appointment"]["channels"] = json!(["sms", "email"]);
+    sms_first["policies"]["appointment"]["deliver_seconds"] = json!(600);
+    let admin = scene.clinic.admin().await;
+    let set = admin.put("/settings/messaging", "*", &sms_first).await.expect(200);
+    let url: url::Url = set.body["state"]["sms"]["webhook_url"].as_str().unwrap().parse().unwrap();
+    let at = |mut webhook: Webhook| {
+        webhook.path = url.path().to_owned();
+        webhook
+    };
+    let message = scene.book(scene.clinic.patients[0], 0).await;
+    scene.until_status(message, "sent").await;
+    let id = scene.sms.sent_to(LAKSHMI)[0].id.clone();
+    let handled = async |as_what: &str| {
+        let sql = "select count(*) from inbound_events where handled_as = $1";
+        let count: i64 = sqlx::query_scalar(sql)
+            .bind(as_what)
+            .fetch_one(&mut scene.clinic.connection().await)
+            .await
+            .unwrap();
+        count
+    };
+
+    let of_another = at(Msg91Server::report_v3(&id, "919847054321", "1"));
+    assert_eq!(scene.hear(&of_another).await, 200);
+    until("it is worked on", async || handled("about another number").await == 1).await;
+    assert_eq!(scene.status(message).await, "sent");
+    let unknown = at(Msg91Server::report_v3("another-request", LAKSHMI, "1"));
+    assert_eq!(scene.hear(&unknown).await, 200);
+    let old_shape = at(Msg91Server::report_v2(&id, LAKSHMI, "1"));
+    assert_eq!(scene.hear(&old_shape).await, 200);
+
+    scene.until_status(message, "delivered").await;
+    let waits = "select count(*) from inbound_events where handled_at is null";
+    assert_eq!(scene.clinic.count(waits).await, 1, "the unknown one waits for its message");
+}

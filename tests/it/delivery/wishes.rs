@@ -133,7 +133,7 @@ async fn it_is_night_where_the_patient_says_to_be() {
     let time = |hours| (now + chrono::TimeDelta::hours(hours)).format("%H:%M").to_string();
     let mut quiet = settings(PHONE, TOKEN);
     quiet["policies"]["reminder"] = json!({
-        "channels": ["whatsapp"], "accept_seconds": 60, "quiet_from": time(-1), "quiet_to": time(1),
+        "channels": ["sms"], "accept_seconds": 60, "quiet_from": time(-1), "quiet_to": time(1),
     });
     scene.clinic.admin().await.put("/settings/messaging", "*", &quiet).await.expect(200);
     let [lakshmi, prakash] = scene.clinic.patients;
@@ -155,7 +155,7 @@ async fn it_is_night_where_the_patient_says_to_be() {
     })
     .await;
     // What it says of the time is the clinic's all the same: 09:00 there.
-    let sent = scene.meta.sent_to(LAKSHMI);
+    let sent = scene.sms.sent_to(LAKSHMI);
     let reminder = sent.iter().find(|sent| sent.content.to_string().contains("reminder_24h"));
     let said = reminder.expect("the reminder").content.to_string();
     assert!(said.contains("09:00"), "{said}");

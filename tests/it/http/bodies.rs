@@ -114,3 +114,90 @@ async fn a_body_that_is_too_large_is_heard_out_and_the_line_goes_on() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
 }
+
+/// An answer's first line to so much of a body as comes at once, while the rest never does.
+async fn said_to_half(clinic: &TestClinic, head: &str, announced: usize) -> String {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let address = clinic.address.trim_start_matches("http://");
+    let mut line = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!("{head}Host: {}\r\nContent-Length: {announced}\r\n\r\n{{", clinic.host);
+    line.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    BufReader::new(&mut line).read_line(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_every_door_a_body_that_comes_in_drops_or_is_too_large_is_refused() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    let token = format!("Authorization: Bearer {}\r\n", desk.token.as_deref().unwrap());
+    let me = desk.account_id.as_deref().unwrap();
+    let doors = [
+        (
+            format!("POST /api/v1/patients HTTP/1.1\r\n{token}Content-Type: application/json\r\n"),
+            1 << 20,
+        ),
+        (
+            format!(
+                "PUT /api/v1/users/{me}/avatar HTTP/1.1\r\n{token}If-Match: *\r\nContent-Type: image/png\r\n"
+            ),
+            512 << 10,
+        ),
+        (
+            "POST /webhooks/whatsapp HTTP/1.1\r\nContent-Type: application/json\r\n".to_owned(),
+            1 << 20,
+        ),
+        (
+            "POST /webhooks/sms/msg91/key HTTP/1.1\r\nContent-Type: application/json\r\n"
+                .to_owned(),
+            1 << 20,
+        ),
+        (
+            "POST /webhooks/email/generic HTTP/1.1\r\nContent-Type: application/json\r\n"
+                .to_owned(),
+            1 << 20,
+        ),
+    ];
+    let began = std::time::Instant::now();
+
+    let slow = doors.iter().map(|(head, _)| said_to_half(&clinic, head, 1000));
+    let slow = futures_util::future::join_all(slow).await;
+
+    let took = began.elapsed().as_secs();
+    assert!((30..50).contains(&took), "{took}");
+    for ((head, _), answer) in doors.iter().zip(slow) {
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{head} {answer}");
+    }
+    // Who announces too much is told so; who only sends it is, too.
+    for (head, limit) in &doors {
+        for announced in [true, false] {
+            let answer = said_to_whole(&clinic, head, limit + 1, announced).await;
+            assert!(answer.starts_with("HTTP/1.1 413 "), "{head} {announced} {answer}");
+        }
+    }
+}
+
+/// An answer's first line to a body of that many bytes, with its length announced or in pieces.
+async fn said_to_whole(clinic: &TestClinic, head: &str, size: usize, announced: bool) -> String {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let address = clinic.address.trim_start_matches("http://");
+    let mut line = tokio::net::TcpStream::connect(address).await.unwrap();
+    let body = vec![b' '; size];
+    let (length, body) = match announced {
+        true => (format!("Content-Length: {size}"), body),
+        false => {
+            let pieces = body.chunks(60_000).map(|piece| {
+                [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()
+            });
+            let whole: Vec<u8> = pieces.flatten().chain(*b"0\r\n\r\n").collect();
+            ("Transfer-Encoding: chunked".to_owned(), whole)
+        }
+    };
+    let head = format!("{head}Host: {}\r\n{length}\r\n\r\n", clinic.host);
+    line.write_all(head.as_bytes()).await.unwrap();
+    line.write_all(&body).await.unwrap();
+    let mut answer = String::new();
+    BufReader::new(&mut line).read_line(&mut answer).await.unwrap();
+    answer
+}

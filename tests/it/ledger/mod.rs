@@ -1,6 +1,7 @@
 //! The wake-up ledger on a real PostgreSQL: its statements, every order of them, the hinter and the worker. That the
 //! protocol itself is right is shown in `ledger_model`; here, that the SQL is that protocol.
 
+mod batches;
 mod databases;
 mod hinting;
 mod interleavings;

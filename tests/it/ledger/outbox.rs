@@ -1,12 +1,25 @@
 //! The gate, and the statements of the outbox each by itself.
 
 use chrono::{TimeDelta, Utc};
-use nadi::outbox::{self, Delivery, Finished, NewMessage};
-use sqlx::Connection;
+use nadi::outbox::{self, Delivery, End, Finished, NewMessage, OutboxRow, Start};
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::databases::Databases;
 use super::{GRACE, MINUTE, execute, message};
+
+fn start(row: &OutboxRow) -> Start {
+    let (id, lease_token, before) = (row.id, row.lease_token, Delivery::Expired.into());
+    Start { id, lease_token, channel: "sms", provider: "log", before }
+}
+
+async fn begin(clinic: &mut PgConnection, row: &OutboxRow) -> Option<i32> {
+    outbox::start(clinic, &start(row)).await.unwrap()
+}
+
+async fn finish(clinic: &mut PgConnection, row: &OutboxRow, delivery: Delivery) -> Finished {
+    outbox::finish(clinic, &End::of(row, &delivery.into())).await.unwrap()
+}
 
 #[tokio::test]
 async fn the_gate_is_held_until_the_transaction_ends_and_shows_the_row_only_then() {
@@ -82,10 +95,7 @@ async fn what_is_next_counts_leased_rows_by_their_lease_and_forgets_what_is_done
     let row = outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().rows.remove(0);
     assert_eq!(seconds(&mut clinic).await, Some(60.0));
     let sent = Delivery::Sent { channel: "sms".into() };
-    assert_eq!(
-        outbox::finish(&mut clinic, &row, &sent.clone().into()).await.unwrap(),
-        Finished::Done
-    );
+    assert_eq!(finish(&mut clinic, &row, sent.clone()).await, Finished::Done);
     assert_eq!(seconds(&mut clinic).await, Some(3600.0));
 
     assert_eq!(outbox::withdraw(&mut clinic, later.subject_id).await.unwrap(), 1);
@@ -127,14 +137,14 @@ async fn a_sender_who_comes_late_changes_nothing() {
     outbox::put(&mut clinic, &new).await.unwrap().unwrap();
     let late = outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().rows.remove(0);
     assert!(outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().is_empty());
-    assert_eq!(outbox::start_attempt(&mut clinic, &late, "sms", "log").await.unwrap(), Some(1));
+    assert_eq!(begin(&mut clinic, &late).await, Some(1));
 
     execute(&mut clinic, "update outbox set leased_until = now() - interval '5 s'").await;
-    assert_eq!(outbox::start_attempt(&mut clinic, &late, "sms", "log").await.unwrap(), None);
+    assert_eq!(begin(&mut clinic, &late).await, None);
     let owner = outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().rows.remove(0);
 
     assert!((4.0..6.0).contains(&owner.overdue_seconds), "{}", owner.overdue_seconds);
-    assert_eq!(outbox::start_attempt(&mut clinic, &late, "sms", "log").await.unwrap(), None);
+    assert_eq!(begin(&mut clinic, &late).await, None);
     assert!(!outbox::extend_lease(&mut clinic, &late, MINUTE).await.unwrap());
     let ends = [
         Delivery::Sent { channel: "sms".into() },
@@ -143,19 +153,13 @@ async fn a_sender_who_comes_late_changes_nothing() {
         Delivery::Expired,
     ];
     for end in &ends {
-        assert_eq!(
-            outbox::finish(&mut clinic, &late, &end.clone().into()).await.unwrap(),
-            Finished::NotOurs
-        );
+        assert_eq!(finish(&mut clinic, &late, end.clone()).await, Finished::NotOurs);
     }
     assert!(outbox::extend_lease(&mut clinic, &owner, MINUTE).await.unwrap());
-    assert_eq!(outbox::start_attempt(&mut clinic, &owner, "sms", "log").await.unwrap(), Some(2));
+    assert_eq!(begin(&mut clinic, &owner).await, Some(2));
     assert_eq!(outbox::withdraw(&mut clinic, new.subject_id).await.unwrap(), 1);
-    assert_eq!(outbox::start_attempt(&mut clinic, &owner, "sms", "log").await.unwrap(), None);
-    assert_eq!(
-        outbox::finish(&mut clinic, &owner, &ends[0].clone().into()).await.unwrap(),
-        Finished::NotOurs
-    );
+    assert_eq!(begin(&mut clinic, &owner).await, None);
+    assert_eq!(finish(&mut clinic, &owner, ends[0].clone()).await, Finished::NotOurs);
 }
 
 #[tokio::test]
@@ -166,7 +170,7 @@ async fn a_message_put_back_waits_for_its_next_try_unless_that_comes_too_late() 
     let retry = |delay| Delivery::RetryIn { delay, error: "busy".into() };
 
     let row = outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().rows.remove(0);
-    let put_back = outbox::finish(&mut clinic, &row, &retry(GRACE).clone().into()).await.unwrap();
+    let put_back = finish(&mut clinic, &row, retry(GRACE).clone()).await;
     let next = outbox::next(&mut clinic).await.unwrap().unwrap().from_now();
 
     assert_eq!(put_back, Finished::WaitsAgain);
@@ -175,8 +179,7 @@ async fn a_message_put_back_waits_for_its_next_try_unless_that_comes_too_late() 
 
     execute(&mut clinic, "update outbox set due_at = now()").await;
     let row = outbox::claim(&mut clinic, 10, MINUTE).await.unwrap().rows.remove(0);
-    let too_late =
-        outbox::finish(&mut clinic, &row, &retry(48 * 60 * MINUTE).clone().into()).await.unwrap();
+    let too_late = finish(&mut clinic, &row, retry(48 * 60 * MINUTE).clone()).await;
     assert_eq!(too_late, Finished::Done);
     assert!(outbox::next(&mut clinic).await.unwrap().is_none());
 }
@@ -208,10 +211,7 @@ async fn a_move_takes_the_message_from_its_sender() {
     assert_eq!(outbox::put(&mut clinic, &later).await.unwrap(), Some(row.id));
 
     let sent = Delivery::Sent { channel: "sms".into() };
-    assert_eq!(
-        outbox::finish(&mut clinic, &row, &sent.clone().into()).await.unwrap(),
-        Finished::NotOurs
-    );
+    assert_eq!(finish(&mut clinic, &row, sent.clone()).await, Finished::NotOurs);
     let next = outbox::next(&mut clinic).await.unwrap().unwrap().from_now();
     assert!(next > TimeDelta::seconds(25) && next <= TimeDelta::seconds(30), "{next}");
 }

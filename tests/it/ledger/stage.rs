@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use nadi::outbox::{self, Delivery, NewMessage, Next, OutboxRow};
+use nadi::outbox::{self, Delivery, End, NewMessage, Next, OutboxRow};
 use nadi::tenancy::wakeups::{self, Lease};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -320,5 +320,7 @@ impl Stage {
 }
 
 async fn send(clinic: &mut PgConnection, row: &OutboxRow) -> sqlx::Result<()> {
-    outbox::finish(clinic, row, &Delivery::Sent { channel: "sms".into() }.into()).await.map(|_| ())
+    outbox::finish(clinic, &End::of(row, &Delivery::Sent { channel: "sms".into() }.into()))
+        .await
+        .map(|_| ())
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use nadi::outbox::{self, Delivery, Handed, NewMessage, OutboxRow};
+use nadi::outbox::{self, Delivery, Handed, NewMessage, OutboxRow, Turns};
 use nadi::tenancy::hinter::Hinter;
 use nadi::tenancy::pools::{Conn, Pool, PoolSettings, Server};
 use nadi::tenancy::wakeups;
@@ -23,6 +23,7 @@ use super::{GRACE, MINUTE, execute, hint, message, until, wakes_in};
 pub(super) struct PostOffice {
     central: Pool,
     clinic: Pool,
+    turns: Turns,
     closed: AtomicBool,
     delivered: Mutex<Vec<Uuid>>,
     /// What to say to the next deliveries; when it is empty, that they were sent.
@@ -45,6 +46,10 @@ impl Clinics for Post {
             return Err(Unreachable("closed".into()));
         }
         self.0.clinic.acquire().await.map_err(|error| Unreachable(error.into()))
+    }
+
+    fn turns(&self) -> &Turns {
+        &self.0.turns
     }
 
     async fn deliver(&self, _: Uuid, row: OutboxRow) -> Handed {
@@ -87,6 +92,7 @@ impl Office {
 
     pub(super) fn with(databases: Databases, hinter: Hinter, settings: Settings) -> Self {
         let post = Arc::new(PostOffice {
+            turns: Turns::default(),
             central: pool(&databases.central),
             clinic: pool(&databases.clinic),
             closed: AtomicBool::new(false),

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     LAKSHMI, NOBODY, PRAKASH, all_is_sent, as_in, ask, code, guess, letters, pass, sign_in,
 };
-use crate::support::{Answer, TestClinic};
+use crate::support::{Answer, TestClinic, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_patient_signs_in_with_the_code_that_came_and_sees_himself_alone() {
@@ -177,6 +177,33 @@ async fn who_is_suspended_after_the_code_came_stays_out() {
     let refused = guess(&anybody, &asked.body["request_id"], &code).await.expect(401);
 
     assert_eq!(refused.problem(), "otp-invalid");
+    assert_eq!(clinic.count("select count(*) from sessions").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_being_suspended_while_the_code_is_judged_opens_no_session() {
+    let (platform, clinic) = TestClinic::new().await;
+    let anybody = clinic.anybody();
+    let asked = ask(&anybody, LAKSHMI).await.expect(202);
+    let code = code(&platform, LAKSHMI, 1).await;
+    let mut inside = clinic.connection().await;
+    let mut suspending = sqlx::Connection::begin(&mut inside).await.unwrap();
+    sqlx::query("update users set status = 'suspended' where role = 'patient'")
+        .execute(&mut *suspending)
+        .await
+        .unwrap();
+
+    let (refused, ()) = tokio::join!(guess(&anybody, &asked.body["request_id"], &code), async {
+        until("the sign-in waits", async || {
+            let waiting = "select count(*) from pg_stat_activity
+                           where datname = current_database() and wait_event_type = 'Lock'";
+            clinic.count(waiting).await > 0
+        })
+        .await;
+        suspending.commit().await.unwrap();
+    });
+
+    assert_eq!(refused.expect(401).problem(), "otp-invalid");
     assert_eq!(clinic.count("select count(*) from sessions").await, 0);
 }
 

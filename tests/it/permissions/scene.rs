@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::rows::Row;
-use crate::support::{Caller, TestClinic, TestPlatform};
+use crate::support::{Answer, Caller, TestClinic, TestPlatform};
 
 /// What the id in an operation's path names.
 #[derive(Clone, Copy, PartialEq)]
@@ -23,12 +23,20 @@ pub(super) enum Names {
     /// Whose patient is being seen.
     StartedVisit,
     CancelledVisit,
+    /// Of the first patient.
+    Series,
     Doctor,
     /// One without visits, for what would be refused otherwise.
     NewDoctor,
     /// Of a doctor: two ids, `<doctor>/<time off>`.
     TimeOff,
+    /// Of a doctor: two ids, `<doctor>/<extra hours>`.
+    ExtraHours,
+    Holiday,
+    Resource,
     User,
+    /// One with a second factor.
+    Enrolled,
     /// The caller's own account.
     Oneself,
     Location,
@@ -36,6 +44,8 @@ pub(super) enum Names {
     Template,
     Clinic,
     Owner,
+    EnrolledOwner,
+    EnrolledSuperAdmin,
     /// One that came to nothing, and is of use yet.
     Message,
 }
@@ -51,6 +61,18 @@ pub(super) struct Scene {
 }
 
 impl Scene {
+    pub(super) async fn new() -> Self {
+        let platform = TestPlatform::new().await;
+        let here = platform.clinic("shanti").await;
+        let elsewhere = platform.clinic("arogya").await;
+        // One body for all: a patient's own number would have to be sent back with it.
+        sqlx::query("update users set phone = null")
+            .execute(&mut here.connection().await)
+            .await
+            .unwrap();
+        Self { platform, here, elsewhere, count: AtomicUsize::new(0), known: Mutex::default() }
+    }
+
     fn next(&self) -> usize {
         self.count.fetch_add(1, Ordering::Relaxed)
     }
@@ -71,6 +93,17 @@ impl Scene {
         let date =
             chrono::NaiveDate::from_ymd_opt(2099, 1, 1).unwrap() + chrono::Days::new(day as u64);
         self.here.visit(&format!("{date}T{:02}:{:02}:00Z", minutes / 60, minutes % 60))
+    }
+
+    pub(super) fn hours_file(&self) -> Value {
+        json!("doctor,weekday,starts_at,ends_at\ndoctor@shanti.example,1,09:00,12:00\n")
+    }
+
+    pub(super) fn visits_file(&self) -> Value {
+        let patient = self.here.patients[0];
+        json!(format!(
+            "patient,doctor,date,time\n{patient},doctor@shanti.example,2099-06-01,10:00\n"
+        ))
     }
 
     /// Somebody of a role; somebody new where the operation ends his session.
@@ -124,17 +157,36 @@ impl Scene {
             Names::CheckedInVisit | Names::StartedVisit | Names::CancelledVisit => {
                 self.stepped(names).await
             }
+            Names::Series => {
+                let series = self.series_at(&self.here).await;
+                if role == Therapist {
+                    for visit in series.body["items"].as_array().unwrap() {
+                        self.claim(visit["id"].as_str().unwrap()).await;
+                    }
+                }
+                series.id()
+            }
             Names::Oneself => caller.account_id.clone().unwrap(),
             Names::Doctor => self.here.doctor.to_string(),
-            Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
-                self.made_at(&self.here, names).await
-            }
+            Names::NewDoctor
+            | Names::TimeOff
+            | Names::ExtraHours
+            | Names::Holiday
+            | Names::Resource
+            | Names::User
+            | Names::Location => self.made_at(&self.here, names).await,
             Names::Template => {
                 let admin = self.staff(&self.here, ClinicAdmin).await;
                 let words = json!({ "body": "Dear {given_name}, until {when}!" });
                 admin.put("/messages/templates/appointment.booked", "*", &words).await.expect(200);
                 "appointment.booked".to_owned()
             }
+            Names::Enrolled => {
+                let user = self.made_at(&self.here, Names::User).await;
+                self.enrolled(&mut self.here.connection().await, user).await
+            }
+            Names::EnrolledOwner => self.enrolled_at_the_platform(ClinicOwner).await,
+            Names::EnrolledSuperAdmin => self.enrolled_at_the_platform(SuperAdmin).await,
             Names::Clinic => self.clinic_of(caller.account_id.as_deref().unwrap()).await,
             Names::Message => self.message(&self.here).await,
             Names::Owner => self.platform.platform_account(ClinicOwner).await.account_id.unwrap(),
@@ -160,18 +212,29 @@ impl Scene {
                     .expect(201)
                     .id()
             }
+            Names::Series => self.series_at(there).await.id(),
             Names::Doctor => there.doctor.to_string(),
             Names::Oneself => there.account(Doctor).to_string(),
-            Names::NewDoctor | Names::TimeOff | Names::User | Names::Location => {
-                self.made_at(there, names).await
-            }
+            Names::NewDoctor
+            | Names::TimeOff
+            | Names::ExtraHours
+            | Names::Holiday
+            | Names::Resource
+            | Names::User
+            | Names::Location => self.made_at(there, names).await,
             Names::Template => "appointment.forgotten".to_owned(),
             Names::Clinic => {
                 let other = self.platform.platform_account(ClinicOwner).await;
                 self.clinic_of(other.account_id.as_deref().unwrap()).await
             }
             Names::Message => self.message(there).await,
-            Names::Owner => nadi::ids::new_uuid().to_string(),
+            Names::Enrolled => {
+                let user = self.made_at(there, Names::User).await;
+                self.enrolled(&mut there.connection().await, user).await
+            }
+            Names::Owner | Names::EnrolledOwner | Names::EnrolledSuperAdmin => {
+                nadi::ids::new_uuid().to_string()
+            }
         }
     }
 
@@ -193,6 +256,42 @@ impl Scene {
         visit
     }
 
+    /// Two visits that were booked as one, on days that nobody else uses.
+    async fn series_at(&self, clinic: &TestClinic) -> Answer {
+        let desk = self.staff(clinic, Receptionist).await;
+        desk.post("/appointments/series", &self.series_of(clinic)).await.expect(201)
+    }
+
+    fn series_of(&self, clinic: &TestClinic) -> Value {
+        let day = chrono::NaiveDate::from_ymd_opt(2090, 1, 1).unwrap();
+        let day = day + chrono::Days::new(2 * self.next() as u64);
+        let mut body = clinic.visit(&format!("{day}T04:30:00Z"));
+        body["every_days"] = json!(1);
+        body["count"] = json!(2);
+        body
+    }
+
+    pub(super) fn series(&self) -> Value {
+        self.series_of(&self.here)
+    }
+
+    /// With a second factor that nobody has the secret of.
+    async fn enrolled(&self, inside: &mut sqlx::PgConnection, account: String) -> String {
+        let sql = "insert into second_factors (user_id, secret_cipher, confirmed_at) values ($1, '', now())";
+        let id = account.parse::<Uuid>().unwrap();
+        sqlx::query(sql).bind(id).execute(inside).await.unwrap();
+        account
+    }
+
+    async fn enrolled_at_the_platform(&self, role: Role) -> String {
+        let account = self.platform.platform_account(role).await.account_id.unwrap();
+        let sql = "insert into second_factors (user_id, secret_cipher, confirmed_at) values ($1, '', now())";
+        let mut conn = self.platform.realm().read().await.unwrap();
+        let id = account.parse::<Uuid>().unwrap();
+        sqlx::query(sql).bind(id).execute(&mut conn).await.unwrap();
+        account
+    }
+
     /// Made by a clinic's own admin.
     async fn made_at(&self, clinic: &TestClinic, names: Names) -> String {
         let admin = self.staff(clinic, ClinicAdmin).await;
@@ -204,11 +303,22 @@ impl Scene {
                 make("/users", hand).await
             }
             Names::Location => make("/locations", json!({ "name": self.slug() })).await,
+            Names::Holiday => {
+                make("/holidays", json!({ "first_day": "2098-12-25", "name": self.slug() })).await
+            }
+            Names::Resource => {
+                make("/resources", json!({ "kind": "equipment", "name": self.slug() })).await
+            }
             _ => {
                 let vaidya = json!({ "full_name": "A Vaidya", "email": self.email() });
                 let doctor = make("/doctors", vaidya).await;
                 if names == Names::NewDoctor {
                     return doctor;
+                }
+                if names == Names::ExtraHours {
+                    let extra = json!({ "location_id": clinic.location, "day": "2099-03-01", "starts_at": "10:00", "ends_at": "12:00" });
+                    let extra = make(&format!("/doctors/{doctor}/extra-hours"), extra).await;
+                    return format!("{doctor}/{extra}");
                 }
                 let away = json!({ "starts_at": "2099-03-01T00:00:00Z", "ends_at": "2099-03-02T00:00:00Z" });
                 format!("{doctor}/{}", make(&format!("/doctors/{doctor}/time-off"), away).await)

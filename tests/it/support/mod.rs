@@ -5,6 +5,7 @@
 
 mod caller;
 mod clinic;
+pub mod dkim;
 mod frozen;
 mod platform;
 mod postgres;

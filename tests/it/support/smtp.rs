@@ -39,6 +39,8 @@ pub enum Mood {
 #[derive(Clone, Debug)]
 pub struct Mail {
     pub message_id: String,
+    /// Of the envelope: where it comes back to.
+    pub from: String,
     pub to: String,
     pub at: Instant,
 }
@@ -140,7 +142,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn session(socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut wire = BufStream::new(socket);
-    let mut to = String::new();
+    let (mut from, mut to) = (String::new(), String::new());
     let mood = || *shared.mood.lock().unwrap();
     match mood() {
         Mood::Greeting(greeting) => say(&mut wire, greeting).await?,
@@ -158,11 +160,14 @@ async fn session(socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 Mood::SignIn(answer) => answer,
                 _ => "235 2.7.0 welcome",
             },
-            "MAIL" => match mood() {
-                Mood::Sender(answer) => answer,
-                Mood::HangUp => return Ok(()),
-                _ => "250 2.1.0 OK",
-            },
+            "MAIL" => {
+                from = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                match mood() {
+                    Mood::Sender(answer) => answer,
+                    Mood::HangUp => return Ok(()),
+                    _ => "250 2.1.0 OK",
+                }
+            }
             "RCPT" => {
                 to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 match mood() {
@@ -186,7 +191,8 @@ async fn session(socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
                     }
                     Mood::Letter(answer) => answer,
                     _ => {
-                        let mail = Mail { message_id, to: to.clone(), at: Instant::now() };
+                        let (from, to, at) = (from.clone(), to.clone(), Instant::now());
+                        let mail = Mail { message_id, from, to, at };
                         shared.accepted.lock().unwrap().push(mail);
                         "250 2.0.0 taken over"
                     }

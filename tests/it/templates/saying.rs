@@ -62,7 +62,9 @@ fn every_message_keeps_to_the_rules_of_its_channel() {
             Values::Link { .. } => {
                 assert!(text.contains("\nhttps://shanti.nadi.health/"), "{here}")
             }
-            Values::Visit(_) => assert!(text.contains("10:30"), "{here}: {text}"),
+            Values::Visit(_) | Values::Notice { .. } => {
+                assert!(text.contains("10:30"), "{here}: {text}")
+            }
         }
         if !kind.is_code() {
             assert!(text.contains(facts.recipient.given_name().unwrap()), "{here}: {text}");
@@ -144,7 +146,7 @@ fn a_link_that_opens_an_account_goes_by_e_mail_alone() {
 fn what_is_not_known_is_not_spoken_of() {
     let mut facts = facts(Kind::Booked, Language::En);
     let Values::Visit(visit) = &mut facts.values else { panic!("a visit") };
-    (visit.phone, visit.address) = (None, String::new());
+    (visit.phone, visit.address, visit.respond_url) = (None, String::new(), None);
 
     let words = book().words(&facts, Channel::Email, Language::En).unwrap();
 

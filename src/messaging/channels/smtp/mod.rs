@@ -15,6 +15,7 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 use lettre::{Address, Message};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
@@ -23,15 +24,19 @@ mod answers;
 use answers::{Stage, judged};
 
 use super::guard::{AllowList, Barred, Unusable};
-use super::{Accepted, ErrorClass, Failure, Outcome, Reached};
+use super::{Accepted, ErrorClass, Failure, Lane, Outcome, Reached};
 use crate::config::SettingError;
 
 /// The whole of one call may take so long.
 const DEADLINE: Duration = Duration::from_secs(15);
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Connections kept between letters, and for how long: servers close idle ones after a few minutes.
-const KEPT: usize = 8;
+const KEPT: usize = 16;
 const KEPT_FOR: Duration = Duration::from_secs(60);
+/// One that was used so recently is not asked whether it is still there.
+const JUST_USED: Duration = Duration::from_secs(1);
+/// Letters under way at once that are no codes: servers count connections.
+const AT_ONCE: usize = 16;
 
 /// A mail server, as `NADI_SMTP_URL` names it.
 pub struct MailServer {
@@ -43,6 +48,7 @@ pub struct MailServer {
     /// Of a clinic's own server: what it may not be.
     guard: Option<Arc<AllowList>>,
     kept: Mutex<Vec<Kept>>,
+    places: Semaphore,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,7 +97,8 @@ impl MailServer {
             Some(password) => Some(Credentials::new(decoded(url.username())?, decoded(password)?)),
         };
         let hello = ClientId::default();
-        Ok(Self { host, port, security, credentials, hello, guard: None, kept: Mutex::default() })
+        let (kept, places) = (Mutex::default(), Semaphore::new(AT_ONCE));
+        Ok(Self { host, port, security, credentials, hello, guard: None, kept, places })
     }
 
     /// One that a clinic named: never inside the platform's own network, unless its list says so.
@@ -106,10 +113,14 @@ impl MailServer {
     ///
     /// # Errors
     /// Why it was not taken, and of which class that is.
-    pub async fn hand_over(&self, letter: &Message, time_left: Duration) -> Outcome {
+    pub async fn hand_over(&self, letter: &Message, lane: Lane, time_left: Duration) -> Outcome {
         // How far it came, for the case that time runs out.
         let letter_is_out = AtomicBool::new(false);
         let call = timeout(DEADLINE.min(time_left), async {
+            let _place = match lane {
+                Lane::Codes => None,
+                Lane::Others => Some(self.places.acquire().await.expect("never closed")),
+            };
             let mut connection = self.connection().await?;
             speak(&mut connection, letter, &letter_is_out).await?;
             self.keep(connection);
@@ -146,7 +157,8 @@ impl MailServer {
     async fn connection(&self) -> Result<AsyncSmtpConnection, Failure> {
         loop {
             let Some(mut kept) = self.kept().pop() else { return self.connect().await };
-            if kept.since.elapsed() < KEPT_FOR && kept.connection.test_connected().await {
+            let idle = kept.since.elapsed();
+            if idle < JUST_USED || (idle < KEPT_FOR && kept.connection.test_connected().await) {
                 return Ok(kept.connection);
             }
         }

@@ -33,6 +33,13 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
 pub(in crate::permissions) const AT_A_CLINIC: &[Row] = &[
     row("post", "/auth/verify-email-request", STAFF, Names::Nothing, nothing),
     row("post", "/auth/verify-email", ANYBODY, Names::Nothing, |_| json!({ "token": "x" })),
+    row(
+        "delete",
+        "/users/{id}/totp",
+        &[ClinicAdmin],
+        Names::Enrolled,
+        |_| json!({ "password": PASSWORD }),
+    ),
     row("post", "/users/{id}/end-sessions", &[ClinicAdmin], Names::User, nothing),
     row(
         "patch",
@@ -50,6 +57,13 @@ pub(in crate::permissions) const AT_A_CLINIC: &[Row] = &[
 
 pub(in crate::permissions) const PASSWORDS: &[Row] = &[
     row("post", "/auth/totp", WITH_A_PASSWORD, Names::Nothing, |_| json!({ "password": PASSWORD })),
+    row(
+        "post",
+        "/auth/totp/recovery-codes",
+        WITH_A_PASSWORD,
+        Names::Nothing,
+        |_| json!({ "password": PASSWORD }),
+    ),
     row(
         "post",
         "/auth/totp/confirm",

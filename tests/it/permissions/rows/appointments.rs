@@ -38,6 +38,15 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
         Names::CancelledVisit,
         |_| json!({ "reason": "a wrong click" }),
     ),
+    row("post", "/appointments/series", DESK, Names::Nothing, Scene::series),
+    row(
+        "get",
+        "/appointments/series/{id}",
+        &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient],
+        Names::Series,
+        nothing,
+    ),
+    row("delete", "/appointments/series/{id}", DESK, Names::Series, nothing),
     row("get", "/respond/{token}", ANYBODY, Names::Nothing, nothing),
     row("post", "/respond/{token}", ANYBODY, Names::Nothing, |_| json!({ "action": "confirm" })),
     row(

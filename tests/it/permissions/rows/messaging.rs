@@ -21,4 +21,11 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
         Names::Patient,
         |_| json!({ "kind": "reminders", "granted": false }),
     ),
+    // Providers have no account: each proves itself by signature or address.
+    row("get", "/webhooks/whatsapp", &[], Names::Nothing, nothing),
+    row("post", "/webhooks/whatsapp", &[], Names::Nothing, nothing),
+    row("post", "/webhooks/sms/{provider}/{key}", &[], Names::Nothing, nothing),
+    row("post", "/webhooks/sms/{provider}", &[], Names::Nothing, nothing),
+    row("post", "/webhooks/email/generic", &[], Names::Nothing, nothing),
+    row("post", "/webhooks/email/bounces/{key}", &[], Names::Nothing, nothing),
 ];

@@ -4,6 +4,7 @@ mod accounts;
 mod appointments;
 mod audit;
 mod auth;
+mod calendar;
 mod doctors;
 mod live;
 mod locations;
@@ -11,6 +12,7 @@ mod messaging;
 mod one_time_codes;
 mod patients;
 mod platform;
+mod scheduling;
 mod staff;
 mod templates;
 
@@ -27,9 +29,11 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     messaging::ROWS,
     appointments::ROWS,
     live::ROWS,
+    calendar::ROWS,
     staff::ROWS,
     locations::ROWS,
     doctors::ROWS,
+    scheduling::ROWS,
     templates::ROWS,
     audit::ROWS,
     accounts::ROWS,

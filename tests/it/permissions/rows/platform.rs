@@ -1,6 +1,7 @@
 //! What the platform does with clinics and their owners.
 
 use super::*;
+use crate::support::PASSWORD;
 
 pub(in crate::permissions) const ROWS: &[Row] = &[
     row("get", "/clinics", PLATFORM, Names::Nothing, nothing),
@@ -36,6 +37,21 @@ pub(in crate::permissions) const ROWS: &[Row] = &[
         &[SuperAdmin],
         Names::Owner,
         |_| json!({ "status": "suspended" }),
+    ),
+    row("get", "/super-admins", &[SuperAdmin], Names::Nothing, nothing),
+    row(
+        "delete",
+        "/super-admins/{id}/totp",
+        &[SuperAdmin],
+        Names::EnrolledSuperAdmin,
+        |_| json!({ "password": PASSWORD }),
+    ),
+    row(
+        "delete",
+        "/clinic-admins/{id}/totp",
+        &[SuperAdmin],
+        Names::EnrolledOwner,
+        |_| json!({ "password": PASSWORD }),
     ),
     row("post", "/clinic-admins/{id}/password-link", &[SuperAdmin], Names::Owner, nothing),
 ];
