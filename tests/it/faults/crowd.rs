@@ -103,8 +103,8 @@ async fn let_loose(crowd: Crowd) -> Seen {
     let faults =
         nadi::appointments::verify::verify(&mut scene.clinic.connection().await).await.unwrap();
     assert!(faults.is_empty(), "{}", faults.iter().map(|f| format!("{f}\n")).collect::<String>());
-    let rows =
-        sqlx::query("select id from appointments").fetch_all(&mut scene.clinic.connection().await);
+    let mut inside = scene.clinic.connection().await;
+    let rows = sqlx::query("select id from appointments").fetch_all(&mut inside);
     let kept: Vec<String> =
         rows.await.unwrap().iter().map(|row| row.get::<Uuid, _>(0).to_string()).collect();
     assert!(told.iter().all(|id| kept.contains(id)), "whoever was told of a booking has it");
@@ -158,8 +158,8 @@ async fn desks(scene: &Scene, count: usize) -> Vec<Caller> {
     .unwrap();
     let mut desks = Vec::new();
     for n in 0..count {
-        let desk = scene.clinic.anybody().sign_in(&format!("desk-{n}@crowd.example"), PASSWORD);
-        desks.push(desk.await);
+        let email = format!("desk-{n}@crowd.example");
+        desks.push(scene.clinic.anybody().sign_in(&email, PASSWORD).await);
     }
     desks
 }
