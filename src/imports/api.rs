@@ -21,6 +21,7 @@ use crate::http::fields::{self, Fields, Readable};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
 use crate::http::input::Query;
 use crate::http::payload::Payload;
+use crate::time;
 
 /// Files of many rows.
 pub struct ImportsApi;
