@@ -10,6 +10,7 @@ use super::store;
 use crate::db::Tx;
 use crate::error::FieldError;
 use crate::ids::LocationId;
+use crate::outbox;
 
 /// What is written where the past had two visits at one time.
 const DOUBLED: &str = "imported";
@@ -59,6 +60,7 @@ pub async fn record(
     };
     let visit = write(tx, new, decided, None, Word::Withheld, now).await?;
     store::settle(tx, visit.id, ended).await?;
+    outbox::withdraw(&mut **tx, visit.id.0).await?; // it has nothing ahead of it
     if matches!(ended, Status::Cancelled | Status::NoShow) {
         store::release(tx, visit.id).await?;
     }

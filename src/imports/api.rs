@@ -21,6 +21,7 @@ use crate::http::fields::{self, Fields, Readable};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
 use crate::http::input::Query;
 use crate::http::payload::Payload;
+use crate::time;
 
 /// Files of many rows.
 pub struct ImportsApi;
@@ -138,7 +139,10 @@ impl ImportsApi {
         }
         let today = time::date_in(clinic.zone, clinic.clock.now());
         availability::check(&mut tx, &hours, &names, today, &frame, &mut faults).await?;
-        let lines = availability::replace(&mut tx, &hours, &mut faults).await?;
+        let mut lines = 0;
+        if faults.is_empty() {
+            lines = availability::replace(&mut tx, &hours, &mut faults).await?; // else the constraint would say it again
+        }
         if !dry_run && !faults.is_empty() {
             return Err(refused(faults));
         }

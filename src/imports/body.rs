@@ -36,7 +36,13 @@ impl Csv {
 
 async fn take(request: &Request, taken: &mut RequestBody) -> Result<Vec<u8>, Problem> {
     let taken = taken.take().map_err(Problem::internal)?;
-    let bytes = body::whole(request.headers(), taken, BODY_LIMIT, "a file, which can be imported in parts,").await?;
+    let bytes = body::whole(
+        request.headers(),
+        taken,
+        BODY_LIMIT,
+        "a file, which can be imported in parts,",
+    )
+    .await?;
     let is_csv = request.content_type().is_some_and(|said| {
         let essence = said.split(';').next().unwrap_or_default().trim();
         essence.eq_ignore_ascii_case("text/csv")

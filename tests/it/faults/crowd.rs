@@ -103,10 +103,9 @@ async fn let_loose(crowd: Crowd) -> Seen {
     let faults =
         nadi::appointments::verify::verify(&mut scene.clinic.connection().await).await.unwrap();
     assert!(faults.is_empty(), "{}", faults.iter().map(|f| format!("{f}\n")).collect::<String>());
-    let rows =
-        sqlx::query("select id from appointments").fetch_all(&mut scene.clinic.connection().await);
-    let kept: Vec<String> =
-        rows.await.unwrap().iter().map(|row| row.get::<Uuid, _>(0).to_string()).collect();
+    let mut connection = scene.clinic.connection().await;
+    let rows = sqlx::query("select id from appointments").fetch_all(&mut connection).await.unwrap();
+    let kept: Vec<String> = rows.iter().map(|row| row.get::<Uuid, _>(0).to_string()).collect();
     assert!(told.iter().all(|id| kept.contains(id)), "whoever was told of a booking has it");
     let doctor = nadi(&scene.platform.settings(), &["doctor", "--json"]).await;
     assert!(doctor.stdout.contains("nothing is booked twice at 1 clinics"), "{}", doctor.stdout);
@@ -158,8 +157,8 @@ async fn desks(scene: &Scene, count: usize) -> Vec<Caller> {
     .unwrap();
     let mut desks = Vec::new();
     for n in 0..count {
-        let desk = scene.clinic.anybody().sign_in(&format!("desk-{n}@crowd.example"), PASSWORD);
-        desks.push(desk.await);
+        let email = format!("desk-{n}@crowd.example");
+        desks.push(scene.clinic.anybody().sign_in(&email, PASSWORD).await);
     }
     desks
 }
