@@ -546,22 +546,34 @@ proptest! {
 
 /// One after the other, all of them: a random one in each run would take its time to meet the odd one.
 #[test]
-fn in_every_zone_a_day_with_a_change_has_as_many_slots_as_its_hours_are_long() {
+fn in_every_zone_hours_begin_and_end_as_the_clock_on_the_wall_says_also_when_it_changes() {
     for zone in chrono_tz::TZ_VARIANTS {
         for day in days_of(zone) {
             for date in [day, day + TimeDelta::days(1)] {
-                whole_day_is_offered(zone, date);
+                hours_are_offered(zone, date, (0, 1440));
+                if has_a_change(zone, date) {
+                    for minutes in [30, 90, 150, 210, 1410] {
+                        hours_are_offered(zone, date, (0, minutes));
+                        hours_are_offered(zone, date, (minutes, 1440));
+                    }
+                }
             }
         }
     }
 }
 
-/// From midnight to midnight, in slots of five minutes: one after the other from the day's first instant to its last.
-fn whole_day_is_offered(zone: Tz, date: NaiveDate) {
+fn has_a_change(zone: Tz, date: NaiveDate) -> bool {
+    let (from, to) = crate::time::day_bounds(zone, date);
+    to - from != TimeDelta::days(1)
+}
+
+/// In slots of five minutes, one after the other: from the first time that the clock shows their beginning to the last time that it
+/// shows their end, or goes past it. (A day ends once, where the next begins.)
+fn hours_are_offered(zone: Tz, date: NaiveDate, (begin, end): (u32, u32)) {
     let world = World {
         zone,
         first: date,
-        weekly: vec![(date.weekday().number_from_monday(), (0, 1440, None))],
+        weekly: vec![(date.weekday().number_from_monday(), (begin, end, None))],
         extra: vec![],
         closed: vec![],
         away: vec![],
@@ -575,26 +587,29 @@ fn whole_day_is_offered(zone: Tz, date: NaiveDate) {
     let within = Span::new(midnight - TimeDelta::hours(16), midnight + TimeDelta::hours(40));
     let clinic = Clinic::of(world, BTreeSet::new());
     let diary = clinic.diary(clinic.patients[0], false, None);
-    let date_at = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive();
 
     let slots: Vec<Span> = fitting::free(&diary, within, None, None, false, within.from)
         .map(|open| open.span)
-        .filter(|span| date_at(span.from) == date)
         .collect();
 
-    let fives = (0..56 * 12).map(|five| within.from + TimeDelta::minutes(5 * five));
-    let that_day: Vec<_> = fives.filter(|at| date_at(*at) == date).collect();
-    let (Some(first), Some(last)) = (that_day.first(), that_day.last()) else {
-        assert!(slots.is_empty(), "{zone} skips {date}");
-        return;
+    let fives = (0..=56 * 12).map(|five| within.from + TimeDelta::minutes(5 * five));
+    let clock: Vec<_> = fives.map(|at| (at, at.with_timezone(&zone).naive_local())).collect();
+    let passes = |minutes: u32| {
+        let wanted = date.and_time(NaiveTime::MIN) + TimeDelta::minutes(i64::from(minutes));
+        let passes = clock.windows(2).filter(|two| two[0].1 < wanted && wanted <= two[1].1);
+        passes.map(|two| two[1].0).collect::<Vec<_>>()
     };
-    assert_eq!(slots.first().map(|slot| slot.from), Some(*first), "{zone} {date}");
-    assert_eq!(
-        slots.last().map(|slot| slot.to),
-        Some(*last + TimeDelta::minutes(5)),
-        "{zone} {date}"
-    );
-    assert!(slots.windows(2).all(|two| two[0].to == two[1].from), "{zone} {date}");
+    let ends = passes(end);
+    let until = if end == 1440 { ends.first() } else { ends.last() };
+    let span = Span::new(*passes(begin).first().unwrap(), *until.unwrap());
+    let told = format!("{zone} {date} {begin} to {end}");
+    if span.from >= span.to {
+        assert!(slots.is_empty(), "{told}");
+        return;
+    }
+    assert_eq!(slots.first().map(|slot| slot.from), Some(span.from), "{told}");
+    assert_eq!(slots.last().map(|slot| slot.to), Some(span.to), "{told}");
+    assert!(slots.windows(2).all(|two| two[0].to == two[1].from), "{told}");
 }
 
 /// A claim of nobody asked for does not count.
