@@ -93,11 +93,12 @@ async fn a_book_of_past_and_coming_visits_is_taken_in_and_nobody_is_told() {
         1
     );
     assert_eq!(
-        clinic.count(
-            "select count(*) from outbox o join appointments a on a.id = o.subject_id
+        clinic
+            .count(
+                "select count(*) from outbox o join appointments a on a.id = o.subject_id
              where o.done_at is null and lower(a.during) < now()"
-        )
-        .await,
+            )
+            .await,
         0,
         "what has been has nothing ahead of it"
     );

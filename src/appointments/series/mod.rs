@@ -45,9 +45,12 @@ pub struct SeriesRequest {
 
 impl Readable for SeriesRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let every_days = fields.optional("every_days", fields::integer(1, 90));
-        let count = fields.optional("count", fields::integer(2, MOST as i64));
         let starts = fields.list("starts", MOST, starting_time);
+        let (every, many) = (fields::integer(1, 90), fields::integer(2, MOST as i64));
+        let (every_days, count) = match fields.has("starts") {
+            true => (fields.optional("every_days", every), fields.optional("count", many)),
+            false => (fields.required("every_days", every), fields.required("count", many)),
+        };
         let visit = AppointmentRequest::read(fields);
         match &starts {
             Some(_) if every_days.is_some() || count.is_some() => {
@@ -63,19 +66,13 @@ impl Readable for SeriesRequest {
                     fields.fault("starts", "out_of_range", "within two years");
                 }
             }
-            None if fields.has("starts") => {} // its faults are told already
             None => {
-                for (name, missing) in
-                    [("every_days", every_days.is_none()), ("count", count.is_none())]
-                {
-                    if missing {
-                        fields.fault(name, "required", "how often, and how many: or starts");
-                    }
-                }
                 if let (Some(every), Some(count)) = (every_days, count)
                     && every * (count - 1) > LONGEST_DAYS
                 {
                     fields.fault("count", "out_of_range", "the last within two years of the first");
+                } else if fields.has("starts") && (every_days.is_none() || count.is_none()) {
+                    fields.fault("starts", "required", "starts, or every_days and count");
                 }
             }
         }
