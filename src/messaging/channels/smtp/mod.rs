@@ -238,8 +238,18 @@ async fn speak(
     }
     connection.command(Data).await.map_err(on(Stage::Letter))?;
     letter_is_out.store(true, Ordering::Relaxed);
-    connection.message(&bytes).await.map_err(on(Stage::Verdict))?;
+    // In one piece: an end that is sent by itself waits until the server has acknowledged the rest.
+    connection.command(ended(&bytes)?).await.map_err(on(Stage::Verdict))?;
     Ok(())
+}
+
+/// A letter with the line that ends it; a line that begins with a dot has one more, so that it ends nothing.
+fn ended(bytes: &[u8]) -> Result<String, Failure> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Failure::ours("bad_letter", "the letter is not in UTF-8"))?;
+    let dotted = text.replace("\r\n.", "\r\n..");
+    let first = if text.starts_with('.') { "." } else { "" };
+    Ok(format!("{first}{dotted}\r\n.\r\n"))
 }
 
 fn unusable(why: Unusable) -> Failure {
@@ -267,6 +277,15 @@ mod tests {
 
     fn server(url: &str) -> Result<MailServer, SettingError> {
         MailServer::new(&SecretString::from(url))
+    }
+
+    #[test]
+    fn no_line_of_a_letter_ends_it() {
+        let ends = |letter: &str| ended(letter.as_bytes()).ok().unwrap();
+
+        assert_eq!(ends("a\r\n.\r\nb"), "a\r\n..\r\nb\r\n.\r\n");
+        assert_eq!(ends(".\r\n.\r\n..b.c"), "..\r\n..\r\n...b.c\r\n.\r\n");
+        assert_eq!(ends("नमस्ते"), "नमस्ते\r\n.\r\n");
     }
 
     #[test]
