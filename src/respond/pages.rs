@@ -63,11 +63,8 @@ fn answered(answer: Result<Response, Problem>) -> Response {
             &format!("<h1>{}</h1>\n<p class=\"lead\">{}</p>", escaped(title), escaped(words)),
         );
         page.set_status(problem.status);
-        for name in [header::RETRY_AFTER] {
-            let values = problem.render("").headers().get(&name).cloned();
-            values.into_iter().for_each(|value| {
-                page.headers_mut().insert(name.clone(), value);
-            });
+        if let Some(wait) = problem.render("").headers().get(header::RETRY_AFTER) {
+            page.headers_mut().insert(header::RETRY_AFTER, wait.clone());
         }
         page
     })

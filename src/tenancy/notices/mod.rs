@@ -103,7 +103,7 @@ impl Notices {
     /// A notice has come over the line.
     fn hear(&self, notice: &Notice) {
         match notice {
-            Notice::News { by, .. } if *by == self.instance => return, // it was rung here when it happened
+            Notice::News { by, .. } if *by == self.instance => {} // it was rung here when it happened
             Notice::News { realm, .. } => {
                 notice.apply(&self.freshness);
                 self.bells.ring(*realm);
