@@ -78,8 +78,8 @@ async fn bad_hours_name_every_line_and_change_nothing() {
     let refused = set_hours(&admin, &doctor, bad).await.expect(422);
     let named = faults([
         ("/items/3/weekday", "out_of_range"),
-        ("/items/3/valid_from", "invalid_format"),
         ("/items/3/ends_at", "out_of_range"),
+        ("/items/3/valid_from", "invalid_format"),
         ("/items/5/breaks/0", "outside_hours"),
         ("/items/1/id", "repeated"),
         ("/items/1", "overlaps"),

@@ -21,6 +21,7 @@ async fn nothing_is_booked_twice_by_a_crowd_at_instances_that_are_killed() {
     let seen = let_loose(Crowd { clients: 60, doctors: 5, kills: 6 }).await;
     assert!(seen.booked > 40 && seen.moved > 0 && seen.cancelled > 0, "{seen:?}");
     assert!(seen.refused > 0, "nobody wanted what another had: {seen:?}");
+    assert!(seen.in_series > 0 && seen.cut_off > 0, "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,7 +183,7 @@ async fn act(n: usize, desk: Caller, place: Arc<Place>) -> Vec<String> {
         let mut visit = json!({
             "patient_id": place.patients[n], "doctor_id": doctor, "kind": "in_person", "starts_at": some_time(),
         });
-        if rand::random::<u8>() % 16 == 0 {
+        if rand::random::<u8>().is_multiple_of(16) {
             visit["overbook"] = json!({ "reason": "an emergency" });
         }
         let standing = mine.choose(&mut rand::rng()).cloned();

@@ -45,7 +45,7 @@ struct Book<'a> {
 
 impl Book<'_> {
     async fn slots(&self, with_room: bool) -> Vec<String> {
-        let room = with_room.then(|| format!("&resource_ids={}", self.room)).unwrap_or_default();
+        let room = if with_room { format!("&resource_ids={}", self.room) } else { String::new() };
         let path = format!(
             "/doctors/{}/slots?{DAYS}&location_id={}{room}",
             self.clinic.doctor, self.clinic.location
