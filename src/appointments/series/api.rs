@@ -15,11 +15,11 @@ use crate::auth::{May, Role};
 use crate::db::Tries;
 use crate::error::Problem;
 use crate::http::context::Here;
-use crate::http::etag::ETag;
+use crate::http::etag::{ETag, IfMatch};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
 use crate::http::input::{Input, Query};
 use crate::http::path::Path;
-use crate::http::payload::{Created, Payload};
+use crate::http::payload::{Created, Payload, Stored};
 use crate::ids::SeriesId;
 use crate::time;
 
@@ -63,8 +63,12 @@ impl SeriesApi {
                 other => other?,
             };
             let location = format!("/appointments/series/{}", series.id);
-            return Replayable::commit(tx, kept, Created { etag: ETag(1), location, view: series })
-                .await;
+            return Replayable::commit(
+                tx,
+                kept,
+                Created { etag: etag(&series.items), location, view: series },
+            )
+            .await;
         }
     }
 
@@ -75,7 +79,7 @@ impl SeriesApi {
         who: May<ReadAppointments>,
         clinic: Here,
         id: Path<SeriesId>,
-    ) -> Result<Payload<SeriesView>, Problem> {
+    ) -> Result<Stored<SeriesView>, Problem> {
         let mut conn = clinic.read().await?;
         // A therapist sees what takes him.
         let claiming = Some(who.account).filter(|_| who.role == Role::Therapist);
@@ -86,7 +90,7 @@ impl SeriesApi {
         let Some(first) = items.first() else { return Err(Problem::not_found()) };
         let seen = Seen::list("appointment", &items, |visit| visit.id.0).about(first.patient_id);
         who.saw(seen).await?;
-        Ok(Payload(SeriesView { id: id.0, items }))
+        Ok(Stored { etag: etag(&items), view: SeriesView { id: id.0, items } })
     }
 
     /// Cancel what is still to come of a series
@@ -98,12 +102,14 @@ impl SeriesApi {
         who: May<ReceivePatients>,
         clinic: Here,
         id: Path<SeriesId>,
+        if_match: IfMatch,
         query: Query<CancelAppointment>,
     ) -> Result<Payload<SeriesView>, Problem> {
         let seen = store::of_series(&mut clinic.read().await?, id.0, None).await?;
         if seen.is_empty() {
             return Err(Problem::not_found());
         }
+        if_match.honour(etag(&seen))?;
         let reason = query.read()?.reason;
         let now = clinic.clock.now();
         let subjects: Vec<_> = seen.iter().flat_map(AppointmentView::subjects).collect();
@@ -121,6 +127,7 @@ impl SeriesApi {
                     "somebody moved a visit of it just now; try again",
                 ));
             }
+            if_match.honour(etag(&standing))?;
             let mut items = Vec::new();
             let ahead = |visit: &&AppointmentView| {
                 visit.starts_at > now && visit.status.may_become(Status::Cancelled)
@@ -135,6 +142,11 @@ impl SeriesApi {
             return Ok(Payload(SeriesView { id: id.0, items }));
         }
     }
+}
+
+/// A series has changed when one of its visits has: versions only grow.
+fn etag(items: &[AppointmentView]) -> ETag {
+    ETag(items.iter().map(|visit| visit.version).sum())
 }
 
 impl From<SeriesError> for Problem {

@@ -138,10 +138,11 @@ async fn many_who_write_at_once_are_all_heard_once_and_in_one_order() {
         let heard = broken.next().await.unwrap();
         if heard.data["kind"] == "appointment.raced" {
             in_pieces.push(heard.id.unwrap());
-        }
-        if in_pieces.len() % 7 == 0 {
-            let at = broken.last_id().to_owned();
-            broken = Watcher::from(&desk.at(&second.address, &clinic.host), &at).await;
+            // A client notices its own hanging up late, and an account has so many streams at most.
+            if in_pieces.len().is_multiple_of(17) {
+                let at = broken.last_id().to_owned();
+                broken = Watcher::from(&desk.at(&second.address, &clinic.host), &at).await;
+            }
         }
     }
     ringing.abort();
@@ -183,12 +184,12 @@ async fn who_was_away_too_long_is_told_to_load_anew() {
     for from in [&before, &after] {
         let mut back = Watcher::from(&desk, from).await;
         assert_eq!(back.next().await.unwrap().event, "reset");
-        let id = back.last_id().to_owned();
         let next = book(&clinic, &desk, 0, HALF_PAST).await;
         back.hears_at_last("booked", &next).await;
         // Whoever has loaded anew goes on from there.
-        Watcher::from(&desk, &id).await.hears_at_last("booked", &next).await;
+        let id = back.last_id().to_owned();
         desk.delete(&format!("/appointments/{next}")).await.expect(200);
+        Watcher::from(&desk, &id).await.hears_at_last("cancelled", &next).await;
     }
 }
 
