@@ -1,6 +1,7 @@
 //! `/queue`: who waits, and whose turn it is.
 
 use chrono::NaiveDate;
+use poem::Response;
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 use uuid::Uuid;
@@ -12,6 +13,7 @@ use super::store::{self, Asked};
 use crate::audit::Seen;
 use crate::auth::May;
 use crate::auth::may::{ReadQueue, ReceivePatients};
+use crate::crypto;
 use crate::error::{FieldError, Problem};
 use crate::http::context::Here;
 use crate::http::etag::{ETag, IfMatch};
@@ -162,8 +164,13 @@ impl QueueApi {
         if_match: IfMatch,
         key: Idempotency,
     ) -> Result<Replayable<Stored<QueueItem>>, Problem> {
-        let nothing = key.no_body()?;
-        take_turn(&who, &clinic, appointment_id.0, &if_match, (&key, nothing), Turn::Recall).await
+        let nothing = crypto::sha256(b"");
+        let asked = Asking { id: appointment_id.0, if_match: &if_match, key: &key, body: nothing };
+        if let Some(response) = asked.look(&who, &clinic).await? {
+            return Ok(Replayable::Replayed(response));
+        }
+        key.no_body()?;
+        asked.take(&who, &clinic, Turn::Recall).await
     }
 
     /// Let others go before a patient who does not come
@@ -178,8 +185,13 @@ impl QueueApi {
         if_match: IfMatch,
         key: Idempotency,
     ) -> Result<Replayable<Stored<QueueItem>>, Problem> {
-        let nothing = key.no_body()?;
-        take_turn(&who, &clinic, appointment_id.0, &if_match, (&key, nothing), Turn::Skip).await
+        let nothing = crypto::sha256(b"");
+        let asked = Asking { id: appointment_id.0, if_match: &if_match, key: &key, body: nothing };
+        if let Some(response) = asked.look(&who, &clinic).await? {
+            return Ok(Replayable::Replayed(response));
+        }
+        key.no_body()?;
+        asked.take(&who, &clinic, Turn::Skip).await
     }
 
     /// Say how urgent a patient is
@@ -199,38 +211,64 @@ impl QueueApi {
         key: Idempotency,
         body: Input<Rank>,
     ) -> Result<Replayable<Stored<QueueItem>>, Problem> {
-        let body_sha256 = body.sha256();
-        let id = appointment_id.0;
-        let seen = store::visit(&mut clinic.read().await?, id).await?;
-        seen.ok_or_else(Problem::not_found)?;
+        let asked =
+            Asking { id: appointment_id.0, if_match: &if_match, key: &key, body: body.sha256() };
+        if let Some(response) = asked.look(&who, &clinic).await? {
+            return Ok(Replayable::Replayed(response));
+        }
         let Rank { priority } = body.read()?;
-        take_turn(&who, &clinic, id, &if_match, (&key, body_sha256), Turn::Rank(priority)).await
+        asked.take(&who, &clinic, Turn::Rank(priority)).await
     }
 }
 
-async fn take_turn(
-    who: &May<ReceivePatients>,
-    clinic: &Clinic,
+/// A request about one visit's token.
+struct Asking<'a> {
     id: AppointmentId,
-    if_match: &IfMatch,
-    (key, body_sha256): (&Idempotency, [u8; 32]),
-    wanted: Turn,
-) -> Result<Replayable<Stored<QueueItem>>, Problem> {
-    let seen = store::visit(&mut clinic.read().await?, id).await?;
-    let seen = seen.ok_or_else(Problem::not_found)?;
-    let mut tx = clinic.begin_locking(who.actor(), &[seen.doctor_id.0]).await?;
-    let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
-        Found::Done(response) => return Ok(Replayable::Replayed(response)),
-        Found::New(kept) => kept,
-    };
-    let standing = store::visit(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
-    if standing.doctor_id != seen.doctor_id {
-        return Err(Problem::conflict("conflict", "somebody moved this visit just now; try again"));
+    if_match: &'a IfMatch,
+    key: &'a Idempotency,
+    /// What the key is bound to.
+    body: [u8; 32],
+}
+
+impl Asking<'_> {
+    /// Looks before anything is locked. A retry gets its first answer, though the token is another version since.
+    async fn look(
+        &self,
+        who: &May<ReceivePatients>,
+        clinic: &Clinic,
+    ) -> Result<Option<Response>, Problem> {
+        let seen = store::visit(&mut clinic.read().await?, self.id).await?;
+        let seen = seen.ok_or_else(Problem::not_found)?;
+        let first = self.key.first_answer(clinic, who.account, self.body).await?;
+        if first.is_none() {
+            self.if_match.honour(ETag(seen.version.unwrap_or(0)))?;
+        }
+        Ok(first)
     }
-    if_match.honour(ETag(standing.version.unwrap_or(0)))?;
-    let item = turn(&mut tx, id, &standing, wanted).await?;
-    let answer = Stored { etag: ETag(item.version), view: item };
-    Replayable::commit(tx, kept, answer).await
+
+    async fn take(
+        &self,
+        who: &May<ReceivePatients>,
+        clinic: &Clinic,
+        wanted: Turn,
+    ) -> Result<Replayable<Stored<QueueItem>>, Problem> {
+        let seen = store::visit(&mut clinic.read().await?, self.id).await?;
+        let seen = seen.ok_or_else(Problem::not_found)?;
+        let mut tx = clinic.begin_locking(who.actor(), &[seen.doctor_id.0]).await?;
+        let kept = match self.key.begin(&mut tx, who.account, self.body).await? {
+            Found::Done(response) => return Ok(Replayable::Replayed(response)),
+            Found::New(kept) => kept,
+        };
+        let standing = store::visit(&mut tx, self.id).await?.ok_or_else(Problem::not_found)?;
+        if standing.doctor_id != seen.doctor_id {
+            let moved = "somebody moved this visit just now; try again";
+            return Err(Problem::conflict("conflict", moved));
+        }
+        self.if_match.honour(ETag(standing.version.unwrap_or(0)))?;
+        let item = turn(&mut tx, self.id, &standing, wanted).await?;
+        let answer = Stored { etag: ETag(item.version), view: item };
+        Replayable::commit(tx, kept, answer).await
+    }
 }
 
 impl From<CallError> for Problem {

@@ -19,6 +19,7 @@ use crate::error::Problem;
 use crate::http::context::{Anybody, Here};
 use crate::http::etag::{ETag, IfMatch};
 use crate::http::idempotency::{Found, Idempotency, Replayable};
+use crate::http::input::NoBody;
 use crate::http::path::Path;
 use crate::http::payload::{Done, Payload, Stored};
 use crate::ids::LocationId;
@@ -91,9 +92,9 @@ impl DisplayApi {
         id: Path<LocationId>,
         key: Idempotency,
     ) -> Result<Replayable<Stored<DisplayView>>, Problem> {
-        let nothing = key.no_body()?;
         let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         store::display(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
+        let nothing = key.no_body()?;
         let kept = match key.begin(&mut tx, who.account, nothing).await? {
             Found::Done(response) => return Ok(Replayable::Replayed(response)),
             Found::New(kept) => kept,
@@ -116,10 +117,12 @@ impl DisplayApi {
         clinic: Here,
         id: Path<LocationId>,
         if_match: IfMatch,
+        nothing: NoBody,
     ) -> Result<Done, Problem> {
         let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let row = store::display(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(i64::from(row.generation.unwrap_or(0))))?;
+        nothing.read()?;
         store::renew_display(&mut tx, id.0, false).await?;
         audit::record(&mut tx, Act::new("display.closed", "location", id.0)).await?;
         tx.commit().await?;
