@@ -143,7 +143,7 @@ left join lateral (
          $2 - make_interval(mins => rules.before_minutes + case when doctor.max_per_day is null then 0 else 1800 end),
          $3 + make_interval(mins => rules.after_minutes + case when doctor.max_per_day is null then 0 else 1800 end)),
        lateral (select c.hold_until is null or c.hold_until > $9 as stands) as l
-  where c.appointment_id is distinct from $4
+  where c.appointment_id is null or c.appointment_id is distinct from $4 -- a hold is no visit that moves
 ) as taken on true";
 
 /// What stands in somebody's diary.

@@ -170,7 +170,10 @@ async fn answer(
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         return Err(problem);
     }
-    // What the framework itself refuses, it refuses in plain text.
+    // A page of ours says itself what is wrong; what the framework refuses, it refuses in plain text.
+    if response.content_type().is_some_and(|said| said.starts_with("text/html")) {
+        return Ok(response);
+    }
     match response.status() {
         StatusCode::NOT_FOUND => Err(Problem::not_found()),
         StatusCode::METHOD_NOT_ALLOWED => Err(Problem::new(

@@ -40,6 +40,7 @@ async fn the_door_opens_shortly_before_the_visit_to_those_who_may_see_it() {
     assert_eq!(early.body["join_url"], Value::Null);
 
     platform.clock.advance(TimeDelta::minutes(30));
+    let (desk, patient) = (clinic.desk().await, clinic.patient().await); // a token lives for less
 
     let open = patient.get(&path).await.expect(200);
     let link = open.body["join_url"].as_str().unwrap().to_owned();
@@ -56,6 +57,7 @@ async fn the_door_opens_shortly_before_the_visit_to_those_who_may_see_it() {
     assert_eq!(changed.body["reason"], "cough", "a link that was not there yet is no change");
 
     platform.clock.advance(TimeDelta::minutes(35));
+    let desk = clinic.desk().await;
 
     let rooms =
         async |id: String| desk.get(&format!("/appointments/{id}")).await.body["join_url"].clone();
@@ -65,6 +67,7 @@ async fn the_door_opens_shortly_before_the_visit_to_those_who_may_see_it() {
     assert_eq!(rooms(in_person.id()).await, Value::Null);
 
     platform.clock.advance(TimeDelta::minutes(6));
+    let desk = clinic.desk().await;
 
     assert_eq!(rooms(mine.id()).await, Value::Null, "it is over");
     desk.delete(&format!("/appointments/{}", other.id())).await.expect(200);
