@@ -596,7 +596,10 @@ fn hours_are_offered(zone: Tz, date: NaiveDate, (begin, end): (u32, u32)) {
     let clock: Vec<_> = fives.map(|at| (at, at.with_timezone(&zone).naive_local())).collect();
     let passes = |minutes: u32| {
         let wanted = date.and_time(NaiveTime::MIN) + TimeDelta::minutes(i64::from(minutes));
-        let passes = clock.windows(2).filter(|two| two[0].1 < wanted && wanted <= two[1].1);
+        // Where it is put back to this very time, it shows it once more.
+        let passes = clock
+            .windows(2)
+            .filter(|two| two[1].1 == wanted || (two[0].1 < wanted && wanted <= two[1].1));
         passes.map(|two| two[1].0).collect::<Vec<_>>()
     };
     let ends = passes(end);

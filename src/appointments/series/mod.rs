@@ -45,9 +45,10 @@ pub struct SeriesRequest {
 
 impl Readable for SeriesRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
+        let is_listed = fields.has("starts");
         let starts = fields.list("starts", MOST, starting_time);
         let (every, many) = (fields::integer(1, 90), fields::integer(2, MOST as i64));
-        let (every_days, count) = match fields.has("starts") {
+        let (every_days, count) = match is_listed {
             true => (fields.optional("every_days", every), fields.optional("count", many)),
             false => (fields.required("every_days", every), fields.required("count", many)),
         };
@@ -71,7 +72,7 @@ impl Readable for SeriesRequest {
                     && every * (count - 1) > LONGEST_DAYS
                 {
                     fields.fault("count", "out_of_range", "the last within two years of the first");
-                } else if fields.has("starts") && (every_days.is_none() || count.is_none()) {
+                } else if is_listed && (every_days.is_none() || count.is_none()) {
                     fields.fault("starts", "required", "starts, or every_days and count");
                 }
             }
