@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::accounts::{Setups, webhook_url};
 use super::model::{
-    Dkim, DkimFields, DnsRecord, Email, EmailFields, EmailState, PoliciesView, ProviderState,
-    Providers, SettingsRequest, SettingsView, Sms, SmsFields, SmsProvider, StateView, Twilio,
-    Whatsapp, WhatsappFields,
+    Dkim, DnsRecord, Email, EmailState, PoliciesView, ProviderState, Providers, SettingsView, Sms,
+    SmsProvider, StateView, Twilio, Whatsapp,
 };
+use super::request::{DkimFields, EmailFields, SettingsRequest, SmsFields, WhatsappFields};
 use super::store::{self, SettingsRow};
 use crate::audit::{self, Act};
 use crate::auth::May;

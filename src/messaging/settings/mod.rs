@@ -4,6 +4,7 @@
 mod accounts;
 pub mod api;
 mod model;
+mod request;
 mod store;
 
 pub use accounts::{Bases, Mail, Meta, Setup, Setups, SmsSetup, WhatsappSetup};
