@@ -12,7 +12,7 @@ async fn instances_that_are_killed_lose_no_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes many minutes: 5,000 messages at 50 clinics"]
+#[ignore = "5,000 messages at 50 clinics, and a minute of both cores"]
 async fn instances_that_are_killed_lose_no_message_in_full_size() {
     kill_on(50, 100, 60).await;
 }

@@ -25,7 +25,7 @@ async fn nothing_is_booked_twice_by_a_crowd_at_instances_that_are_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes: 500 clients at 20 doctors"]
+#[ignore = "500 clients at 20 doctors, and a minute of both cores"]
 async fn nothing_is_booked_twice_by_a_crowd_in_full_size() {
     let seen = let_loose(Crowd { clients: 500, doctors: 20, kills: 40 }).await;
     eprintln!("{seen:?}");

@@ -1,6 +1,8 @@
 //! What must hold of slots and bookings whatever a clinic's hours, zone, rules and visits are. The oracle is written minute by
 //! minute, after the words of the contract, and shares no code with what it judges but the reading of a zone.
 
+mod world;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
@@ -9,6 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use uuid::Uuid;
 
+use self::world::{Deed, World, days_of, deed, minute, minutes_open, on_the_wall, world};
 use super::book::{BookError, Booker, Decided, decided_by};
 use super::diary::{Diary, DoctorDiary, PatientDiary, ResourceDiary, Rules};
 use super::fitting::{self, Claim};
@@ -17,190 +20,6 @@ use super::seats::Taken;
 use crate::doctors::hours::{Break, ClosedDays, ExtraDay, Hours, Sittings, Span};
 use crate::doctors::minute::Minute;
 use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId, ResourceId};
-
-/// The days around each change of the clock of these two years, in every zone that has any; else some day.
-const YEARS: [i32; 2] = [2025, 2027];
-
-fn days_of(zone: Tz) -> Vec<NaiveDate> {
-    let offset = |day: NaiveDate| {
-        use chrono::Offset;
-        zone.offset_from_utc_datetime(&day.and_time(NaiveTime::MIN)).fix()
-    };
-    let mut days = Vec::new();
-    for year in YEARS {
-        let mut day = NaiveDate::from_ymd_opt(year, 1, 1).unwrap();
-        while day.year() == year {
-            let next = day.succ_opt().unwrap();
-            if offset(day) != offset(next) {
-                days.push(day);
-            }
-            day = next;
-        }
-        days.push(NaiveDate::from_ymd_opt(year, 7, 14).unwrap());
-    }
-    days
-}
-
-fn minute(minutes: u32) -> Minute {
-    match minutes {
-        1440.. => Minute::END_OF_DAY,
-        _ => Minute::of(NaiveTime::from_num_seconds_from_midnight_opt(minutes * 60, 0).unwrap())
-            .unwrap(),
-    }
-}
-
-/// Hours of a day, in minutes: begin, end, a break or none.
-type Day = (u32, u32, Option<(u32, u32)>);
-
-fn day() -> impl Strategy<Value = Day> {
-    (0..95u32, 1..64u32, proptest::option::of((0..30u32, 1..8u32))).prop_map(
-        |(from, length, pause)| {
-            let (from, to) = (from * 15, (from + length).min(96) * 15);
-            let pause = pause.map(|(at, length)| (from + at * 15, from + (at + length) * 15));
-            (from, to, pause.filter(|(_, until)| *until <= to))
-        },
-    )
-}
-
-/// A clinic with one doctor, one room, two patients, and what is wanted of them.
-#[derive(Clone, Debug)]
-struct World {
-    zone: Tz,
-    first: NaiveDate,
-    weekly: Vec<(u32, Day)>,
-    extra: Vec<(i64, Day)>,
-    closed: Vec<i64>,
-    away: Vec<(i64, i64)>,
-    slot: i32,
-    capacity: i16,
-    max_per_day: Option<i32>,
-    rules: Rules,
-    now: i64,
-}
-
-fn world() -> impl Strategy<Value = World> {
-    let zone = proptest::sample::select(chrono_tz::TZ_VARIANTS.to_vec());
-    let rules = (
-        prop_oneof![Just(0), 0..600],
-        proptest::option::of(1..4i32),
-        proptest::option::of((1..9i32).prop_map(|n| n * 5)),
-        prop_oneof![Just((0, 0)), (0..5i32, 0..5i32)],
-    )
-        .prop_map(|(lead, horizon, slot, (before, after))| Rules {
-            lead_minutes: lead,
-            horizon_days: horizon,
-            slot_minutes: slot,
-            before_minutes: before * 5,
-            after_minutes: after * 5,
-        });
-    let sits = (
-        proptest::collection::vec((1..8u32, day()), 1..6),
-        proptest::collection::vec((0..4i64, day()), 0..2),
-        proptest::collection::vec(0..4i64, 0..2),
-        proptest::collection::vec((0..5000i64, 1..600i64), 0..3),
-    );
-    let doctor = (
-        prop_oneof![Just(15), Just(20), Just(30), Just(45)],
-        1..3i16,
-        proptest::option::of(1..6i32),
-    );
-    (zone, any::<Index>(), sits, doctor, rules, 0..2880i64).prop_map(
-        |(zone, day, (weekly, extra, closed, away), (slot, capacity, max_per_day), rules, now)| {
-            let first = *day.get(&days_of(zone)) - TimeDelta::days(1);
-            World {
-                zone,
-                first,
-                weekly,
-                extra,
-                closed,
-                away,
-                slot,
-                capacity,
-                max_per_day,
-                rules,
-                now,
-            }
-        },
-    )
-}
-
-/// What is done, by whom, at which of the slots or at any minute.
-#[derive(Clone, Debug)]
-enum Deed {
-    Book { patient: usize, at: Index, with_room: bool, by_patient: bool, overbook: bool },
-    BookAnywhere { patient: usize, minute: i64, overbook: bool },
-    Move { visit: Index, at: Index },
-    Cancel { visit: Index },
-}
-
-fn deed() -> impl Strategy<Value = Deed> {
-    prop_oneof![
-        4 => (0..2usize, any::<Index>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-            |(patient, at, with_room, by_patient, overbook)| Deed::Book { patient, at, with_room, by_patient, overbook }
-        ),
-        3 => (0..2usize, 0..5760i64, any::<bool>())
-            .prop_map(|(patient, minute, overbook)| Deed::BookAnywhere { patient, minute, overbook }),
-        2 => (any::<Index>(), any::<Index>()).prop_map(|(visit, at)| Deed::Move { visit, at }),
-        1 => any::<Index>().prop_map(|visit| Deed::Cancel { visit }),
-    ]
-}
-
-impl World {
-    fn within(&self) -> Span {
-        let from = self.first.and_time(NaiveTime::MIN).and_utc();
-        Span::new(from, from + TimeDelta::days(4))
-    }
-
-    fn day(&self, nth: i64) -> NaiveDate {
-        self.first + TimeDelta::days(nth)
-    }
-
-    fn away(&self) -> Vec<Span> {
-        let from = self.within().from;
-        let spans = self.away.iter().map(|(at, length)| {
-            let at = from + TimeDelta::minutes(*at);
-            Span::new(at, at + TimeDelta::minutes(*length))
-        });
-        spans.collect()
-    }
-}
-
-/// When the doctor sits, minute by minute, by what a clock on the wall there shows: hours begin when it first shows their beginning
-/// or goes past it, and end when it does so with their end for the last time. (A day ends once, where the next begins.)
-fn minutes_open(world: &World) -> BTreeSet<DateTime<Utc>> {
-    let from = world.within().from - TimeDelta::days(3);
-    let clock: Vec<(DateTime<Utc>, NaiveDateTime)> = (0..10 * 1440)
-        .map(|minute| from + TimeDelta::minutes(minute))
-        .map(|at| (at, at.with_timezone(&world.zone).naive_local()))
-        .collect();
-    let passes = |date: NaiveDate, minutes: u32| {
-        let wanted = date.and_time(NaiveTime::MIN) + TimeDelta::minutes(i64::from(minutes));
-        let passes = clock.windows(2).filter(move |two| two[0].1 < wanted && wanted <= two[1].1);
-        passes.map(|two| two[1].0).collect::<Vec<_>>()
-    };
-    let span = |date, (begin, end): (u32, u32)| {
-        let ends = passes(date, end);
-        let end = if end == 1440 { ends.first() } else { ends.last() };
-        Some((*passes(date, begin).first()?, *end?))
-    };
-    let mut open = BTreeSet::new();
-    for nth in -1..6 {
-        let date = world.day(nth);
-        let weekday = date.weekday().number_from_monday();
-        let weekly = world.weekly.iter().filter(|(on, _)| *on == weekday).map(|(_, day)| day);
-        let extra = world.extra.iter().filter(|(on, _)| *on == nth).map(|(_, day)| day);
-        for (begin, end, pause) in weekly.chain(extra).filter(|_| !world.closed.contains(&nth)) {
-            let Some((from, to)) = span(date, (*begin, *end)) else { continue };
-            let pause = pause.and_then(|pause| span(date, pause));
-            let minutes = clock.iter().map(|(at, _)| *at).filter(|at| from <= *at && *at < to);
-            open.extend(minutes.filter(|at| !pause.is_some_and(|(a, b)| a <= *at && *at < b)));
-        }
-    }
-    for away in world.away() {
-        open.retain(|at| !(away.from <= *at && *at < away.to));
-    }
-    open
-}
 
 struct Visit {
     id: AppointmentId,
@@ -552,7 +371,7 @@ fn in_every_zone_hours_begin_and_end_as_the_clock_on_the_wall_says_also_when_it_
             for date in [day, day + TimeDelta::days(1)] {
                 hours_are_offered(zone, date, (0, 1440));
                 if has_a_change(zone, date) {
-                    for minutes in [30, 90, 150, 210, 1410] {
+                    for minutes in [30, 60, 90, 120, 150, 180, 210, 1410] {
                         hours_are_offered(zone, date, (0, minutes));
                         hours_are_offered(zone, date, (minutes, 1440));
                     }
@@ -594,17 +413,8 @@ fn hours_are_offered(zone: Tz, date: NaiveDate, (begin, end): (u32, u32)) {
 
     let fives = (0..=56 * 12).map(|five| within.from + TimeDelta::minutes(5 * five));
     let clock: Vec<_> = fives.map(|at| (at, at.with_timezone(&zone).naive_local())).collect();
-    let passes = |minutes: u32| {
-        let wanted = date.and_time(NaiveTime::MIN) + TimeDelta::minutes(i64::from(minutes));
-        // Where it is put back to this very time, it shows it once more.
-        let passes = clock
-            .windows(2)
-            .filter(|two| two[1].1 == wanted || (two[0].1 < wanted && wanted <= two[1].1));
-        passes.map(|two| two[1].0).collect::<Vec<_>>()
-    };
-    let ends = passes(end);
-    let until = if end == 1440 { ends.first() } else { ends.last() };
-    let span = Span::new(*passes(begin).first().unwrap(), *until.unwrap());
+    let (from, until) = on_the_wall(&clock, date, (begin, end)).unwrap();
+    let span = Span::new(from, until);
     let told = format!("{zone} {date} {begin} to {end}");
     if span.from >= span.to {
         assert!(slots.is_empty(), "{told}");
