@@ -5,10 +5,9 @@ mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use proptest::prelude::*;
-use proptest::sample::Index;
 use uuid::Uuid;
 
 use self::world::{Deed, World, days_of, deed, minute, minutes_open, on_the_wall, world};
@@ -18,7 +17,6 @@ use super::fitting::{self, Claim};
 use super::model::{AppointmentRequest, Kind, Overbook};
 use super::seats::Taken;
 use crate::doctors::hours::{Break, ClosedDays, ExtraDay, Hours, Sittings, Span};
-use crate::doctors::minute::Minute;
 use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId, ResourceId};
 
 struct Visit {

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use self::recipient::Recipient;
-use self::visits::of_visit;
 pub use self::visits::{Visit, Visits};
+use self::visits::{of_visit, trouble};
 use super::channels::Channel;
 use super::kind::Kind;
 use super::unsubscribe;

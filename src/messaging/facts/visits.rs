@@ -89,7 +89,7 @@ impl Visits {
     }
 }
 
-fn trouble(says: String) -> sqlx::Error {
+pub(super) fn trouble(says: String) -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::other(says))
 }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveTime, Utc};
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
 
+use super::request::{EmailFields, SmsFields, WhatsappFields};
 use crate::messaging::channels::Channel;
 use crate::messaging::channels::sms::gateway::Description;
 use crate::messaging::policy::{Class, Mode, Quiet, Rule};

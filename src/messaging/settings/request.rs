@@ -1,13 +1,14 @@
 //! What a caller says of a clinic's providers and policies.
 
+use chrono::NaiveTime;
 use poem_openapi::Object;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::model::{Policies, Policy, SmsProvider};
 use crate::http::fields::{self, Fields, Readable};
 use crate::messaging::channels::Channel;
-use crate::messaging::channels::sms::gateway::Description;
-use crate::messaging::policy::{Class, Mode, Quiet};
+use crate::messaging::policy::{Class, Mode};
 use crate::money::Money;
 
 /// WhatsApp's part. Secrets go in alone; left out, those that were given before stay.
