@@ -70,6 +70,18 @@ def year_list(sql, doctor):
     return bind(sql, [f"'{doctor}'", "'2000-01-01'", "'2200-01-01'", NIL, "null", "null", "null", "51", "null"]) + ";\n"
 
 
+def slots(sql):
+    """One doctor's month, and all that stands in it."""
+    values = [":doctor::uuid", "to_timestamp(:from)", "to_timestamp(:to)", "null", "null::uuid", "null", "'in_person'", "array[]::uuid[]", "now()"]
+    return f"""\\set i :i + 1
+\\if :i % 20 = 1
+\\set n random(1, :doctors)
+select doctor from bench_months where n = :n \\gset
+\\endif
+{bind(sql, values)};
+"""
+
+
 def search(sql):
     return f"""\\set i :i + 1
 \\if :i % 20 = 1
@@ -91,11 +103,15 @@ def booking(statements):
     at, until = "to_timestamp(:at)", "to_timestamp(:at + 900)"
     widest = "to_timestamp(:at + 14400)"
     visit = "lpad(to_hex(cast(:n as bigint)), 32, '0')::uuid"
-    diaries = bind(diaries, [":doctor", at, widest, "null", ":patient", ":location", "'in_person'", "array[]::uuid[]", "now()"])
+    diaries = bind(diaries, [":doctor::uuid", at, widest, "null", ":patient::uuid", ":location", "'in_person'", "array[]::uuid[]", "now()"])
+    # What history keeps of a booking, at its length.
+    remembered = """jsonb_build_object('status', 'booked', 'starts_at', '2099-01-05T04:30:00Z', 'ends_at', '2099-01-05T04:45:00Z',
+        'doctor_id', :doctor::text, 'location_id', :location::text, 'kind', 'in_person', 'overbooked', false)"""
     insert = bind(insert, [
         visit, ":patient", ":doctor", ":location", "'in_person'", at, until, "''", "''", "null", ":account",
         "array[:doctor, :patient]", "array[0, 0]", "'bench'", "'clinic_admin'", ":account", "'127.0.0.1'", visit,
-        f"array[{at}, {at}]", f"array[{until}, {until}]", "array[]::uuid[]", "'{}'",
+        f"array[{at}, {at}]", f"array[{until}, {until}]", "array[]::uuid[]", remembered,
+        f"array[{', '.join(['gen_random_uuid()'] * 6)}]", "null",
     ])
     opening = ";\n".join(part.strip() for part in opening.split(";") if part.strip())
     return f"""\\set i :i + 1
