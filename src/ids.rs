@@ -113,6 +113,10 @@ id! {
     SeriesId,
     /// A time that is kept for somebody.
     HoldId,
+    /// Somebody's place in the waitlist.
+    WaitlistId,
+    /// A time that was given back.
+    FreedTimeId,
     /// Days on which nobody sits.
     HolidayId,
     /// An extra day of a doctor.

@@ -38,6 +38,7 @@ pub mod resources;
 pub mod respond;
 pub mod scheduling;
 pub mod staff;
+pub mod waitlist;
 
 // ── for demos and load tests ──
 pub mod seed;

@@ -46,6 +46,7 @@ use crate::staff::avatars::api::AvatarsApi;
 use crate::staff::preferences::PreferencesApi;
 use crate::staff::second_factor::StaffSecondFactorApi;
 use crate::staff::sessions::StaffSessionsApi;
+use crate::waitlist::api::WaitlistApi;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -68,7 +69,7 @@ pub(super) type ClinicApis = (
     PatientsApi,
     (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, SeriesApi, LiveApi),
     (CalendarApi, FeedsApi, ImportsApi),
-    (QueueApi, WalkInsApi, DisplayApi),
+    (QueueApi, WalkInsApi, DisplayApi, WaitlistApi),
     TemplatesApi,
     AuditApi,
     (MessagingSettingsApi, MessagesApi, ConsentsApi),
@@ -85,7 +86,7 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
         PatientsApi,
         (AppointmentsApi, StepsApi, ReopenApi, HistoryApi, RespondApi, SeriesApi, LiveApi),
         (CalendarApi, FeedsApi, ImportsApi),
-        (QueueApi, WalkInsApi, DisplayApi),
+        (QueueApi, WalkInsApi, DisplayApi, WaitlistApi),
         TemplatesApi,
         AuditApi,
         (MessagingSettingsApi, MessagesApi, ConsentsApi),

@@ -17,7 +17,7 @@ pub use self::apis::{clinic_description, platform_description};
 pub use self::core::Core;
 pub use self::pages::serve_metrics;
 
-use crate::appointments::no_show;
+use crate::appointments::{freed, no_show};
 use crate::audit::Reads;
 use crate::auth::Sessions;
 use crate::chores::{Chores, Rounds};
@@ -44,6 +44,7 @@ use crate::retention::Retention;
 use crate::tenancy::directory::Idle;
 use crate::tenancy::hinter::Hinter;
 use crate::tenancy::{Central, Directory};
+use crate::waitlist;
 use crate::worker::{self, FastPath, Worker};
 
 /// What differs from one kind of start to another.
@@ -73,7 +74,10 @@ pub struct App {
 
 /// Who does which of the clinics' timed jobs.
 fn chores() -> Chores {
-    Chores::default().with(no_show::NAME, no_show::job)
+    Chores::default()
+        .with(no_show::NAME, no_show::job)
+        .with(freed::NAME, waitlist::offer_freed_time)
+        .with(waitlist::LAPSED, waitlist::lapse)
 }
 
 fn rooms(beside: Route, description: Value, api: impl poem::Endpoint + 'static) -> Rooms {

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::diary;
+use super::freed;
 use super::history::{self, What};
 use super::model::{AppointmentView, Event, Status, Taken};
 use super::seats::seat_for;
@@ -50,6 +51,7 @@ pub async fn cancel(
         .details(json!({ "reason": reason, "late": late_cancelled }));
     audit::record(tx, act).await?;
     outbox::withdraw(&mut **tx, standing.id.0).await?;
+    freed::note(tx, standing.doctor_id, standing.span()).await?;
     tell(tx, Event::Cancelled, &cancelled, standing.starts_at).await?;
     Ok(cancelled)
 }

@@ -7,6 +7,7 @@ mod book;
 mod cancel;
 mod diary;
 mod fitting;
+pub mod freed;
 mod history;
 pub mod history_api;
 pub mod hold;
@@ -31,6 +32,6 @@ pub mod verify;
 mod video;
 pub mod walk_in;
 
-pub use book::{BookError, Booker, Word};
+pub use book::{BookError, Booker, Word, book};
 pub use import::{enter, record};
-pub use model::{AppointmentRequest, Event, Kind, Overbook, Status};
+pub use model::{AppointmentRequest, AppointmentView, Event, Kind, Overbook, Status};

@@ -13,7 +13,7 @@ use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId, ResourceId, Ser
 use crate::time::{shown, shown_if_any};
 
 /// How doctor and patient meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, Enum)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 #[oai(rename_all = "snake_case")]

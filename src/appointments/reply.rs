@@ -39,6 +39,11 @@ pub struct Asked {
     pub time_zone: String,
 }
 
+/// A visit by its id.
+pub async fn find(conn: &mut Conn, id: AppointmentId) -> sqlx::Result<Option<AppointmentView>> {
+    store::by_id(conn, id).await
+}
+
 /// The visit that is asked about.
 pub async fn asked(conn: &mut Conn, id: AppointmentId) -> sqlx::Result<Option<Asked>> {
     let Some(visit) = store::by_id(conn, id).await? else { return Ok(None) };

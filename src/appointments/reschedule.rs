@@ -6,6 +6,7 @@ use serde_json::json;
 use super::ahead;
 use super::book::{BookError, Booker, decide};
 use super::cancel::promote;
+use super::freed;
 use super::history::{self, What};
 use super::model::{AppointmentRequest, AppointmentView, Event, Status};
 use super::store::{self, Claimer};
@@ -108,6 +109,7 @@ pub async fn reschedule(
     }
     record(tx, &view, "appointment.moved").await?;
     outbox::withdraw(&mut **tx, standing.id.0).await?;
+    freed::note(tx, standing.doctor_id, standing.span()).await?;
     ahead::put(tx, &view).await?;
     tell(tx, Event::Moved, &view, view.starts_at).await?;
     Ok(view)

@@ -7,11 +7,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::book::Booker;
+use super::diary::Asked;
 use super::model::{AppointmentRequest, Kind, no_repeats};
 use super::{diary, fitting};
 use crate::doctors::hours::{Open, Span};
 use crate::http::fields::{self, Fault, Fields, Readable};
-use crate::ids::{AppointmentId, LocationId, ResourceId};
+use crate::ids::{AppointmentId, DoctorId, LocationId, ResourceId};
 use crate::tenancy::pools::Conn;
 use crate::time::shown;
 
@@ -80,6 +81,26 @@ pub struct SlotsView {
     /// The zone in which the dates were read.
     pub time_zone: String,
 }
+
+/// What patients may book of a doctor's that touches a time, in order: the usual length of its kind unless another is given.
+pub async fn free_beside(
+    conn: &mut Conn,
+    doctor: DoctorId,
+    freed: Span,
+    kind: Kind,
+    minutes: Option<i64>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Open>> {
+    let within = Span::new(freed.from - LONGEST, freed.to + LONGEST);
+    let asked = Asked { kind, ..Asked::of_slots(doctor, within) };
+    let diary = diary::read(conn, &asked, now).await?;
+    let length = minutes.map(TimeDelta::minutes);
+    let free = fitting::free(&diary, within, None, length, true, now);
+    Ok(free.filter(|open| open.span.overlaps(&freed)).collect())
+}
+
+/// No visit is longer.
+const LONGEST: TimeDelta = TimeDelta::minutes(480);
 
 /// How far ahead an alternative is looked for.
 const LOOK_AHEAD: TimeDelta = TimeDelta::days(14);

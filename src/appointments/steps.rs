@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::cancel::promote;
+use super::freed;
 use super::history::{self, What};
 use super::model::{AppointmentView, Status, Step};
 use super::store;
@@ -51,6 +52,7 @@ pub async fn take(
     if step == Step::Miss {
         store::release(tx, standing.id).await?;
         promote(tx, standing.doctor_id, standing.span()).await?;
+        freed::note(tx, standing.doctor_id, standing.span()).await?;
     }
     // Who is here needs no reminder, and is not missed any more.
     if matches!(step, Step::CheckIn | Step::Miss) {

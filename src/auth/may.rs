@@ -73,6 +73,8 @@ permissions! {
         &[ClinicAdmin, Doctor, Receptionist, Therapist, Accountant, Patient];
     /// A patient books, moves and cancels his own alone.
     WriteAppointments = "appointments.write": &[ClinicAdmin, Doctor, Receptionist, Patient];
+    /// A patient sees the own entries alone.
+    ReadWaitlist = "waitlist.read": &[ClinicAdmin, Doctor, Receptionist, Accountant, Patient];
     /// What the desk does when somebody comes, or does not.
     ReceivePatients = "appointments.receive": &[ClinicAdmin, Doctor, Receptionist];
     /// A patient sees the own token alone.

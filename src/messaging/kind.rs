@@ -16,6 +16,10 @@ pub enum Kind {
     ReminderDay,
     /// Two hours before.
     ReminderHours,
+    /// A time is kept for somebody on the waitlist.
+    Offered,
+    /// What was offered is not kept any more.
+    OfferOver,
     Invited,
     PasswordReset,
     EmailVerification,
@@ -28,7 +32,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 18] = [
         Kind::SignInCode,
         Kind::RegisterCode,
         Kind::Booked,
@@ -37,6 +41,8 @@ impl Kind {
         Kind::ReplyFailed,
         Kind::ReminderDay,
         Kind::ReminderHours,
+        Kind::Offered,
+        Kind::OfferOver,
         Kind::Invited,
         Kind::PasswordReset,
         Kind::EmailVerification,
@@ -58,6 +64,8 @@ impl Kind {
             Kind::ReplyFailed => "appointment.reply_failed",
             Kind::ReminderDay => "appointment.reminder_24h",
             Kind::ReminderHours => "appointment.reminder_2h",
+            Kind::Offered => "waitlist.offered",
+            Kind::OfferOver => "waitlist.offer_over",
             Kind::Invited => "account.invited",
             Kind::PasswordReset => "account.password_reset",
             Kind::EmailVerification => "account.email_verification",
@@ -80,7 +88,8 @@ impl Kind {
 
     /// Whether its reader may answer, by a button or a link.
     pub fn asks_for_a_reply(self) -> bool {
-        matches!(self, Kind::Booked | Kind::Moved | Kind::ReminderDay | Kind::ReminderHours)
+        use Kind::{Booked, Moved, Offered, ReminderDay, ReminderHours};
+        matches!(self, Booked | Moved | ReminderDay | ReminderHours | Offered)
     }
 
     /// Tells an account's owner what was done to it.

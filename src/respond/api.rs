@@ -4,23 +4,21 @@ use chrono::{DateTime, Utc};
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
-use super::{Action, act, look, patient, refusal};
-use crate::appointments::Status;
-use crate::appointments::reply::{Asked, Replied, judge};
-use crate::audit::{Seen, Trail};
+use super::subject::Subject;
+use super::{Action, act, look, note, patient};
 use crate::error::Problem;
-use crate::http::context::{Anybody, Context, Here};
+use crate::http::context::{Anybody, Here};
 use crate::http::fields::{self, Fields, Readable};
 use crate::http::input::Input;
 use crate::http::path::Path;
 use crate::http::payload::Payload;
 use crate::tenancy::Clinic;
-use crate::time::shown;
+use crate::time::{shown, shown_if_any};
 
 /// Answers to messages.
 pub struct RespondApi;
 
-/// A visit, to whoever has its link. It names no patient.
+/// A visit or an offer, to whoever has its link. It names no patient.
 #[derive(Debug, Serialize, Object)]
 pub struct RespondView {
     pub clinic_name: String,
@@ -29,7 +27,11 @@ pub struct RespondView {
     #[serde(with = "shown")]
     pub starts_at: DateTime<Utc>,
     pub time_zone: String,
-    pub status: Status,
+    /// Of a visit as of appointments; of an offer `open`, `accepted`, `declined`, `lapsed` or `withdrawn`.
+    pub status: String,
+    /// Of an offer: until when the time is kept.
+    #[serde(with = "shown_if_any")]
+    pub until: Option<DateTime<Utc>>,
     /// What may be answered now.
     pub actions: Vec<Action>,
 }
@@ -46,38 +48,24 @@ impl Readable for RespondRequest {
     }
 }
 
-/// What may be answered to a visit now.
-pub(super) fn actions(asked: &Asked, now: DateTime<Utc>) -> Vec<Action> {
-    let (visit, at) = (&asked.visit, asked.visit.starts_at);
-    let open = |action: &Action| judge(visit, at, action.reply(), now) == Replied::Done;
-    [Action::Confirm, Action::Cancel].into_iter().filter(open).collect()
-}
-
-fn view(clinic: &Clinic, asked: Asked) -> RespondView {
-    let actions = actions(&asked, clinic.clock.now());
+fn view(clinic: &Clinic, subject: Subject) -> RespondView {
+    let (doctor_name, location_name, time_zone) = subject.place();
     RespondView {
         clinic_name: clinic.name.clone(),
-        doctor_name: asked.visit.doctor_name,
-        location_name: asked.location_name,
-        starts_at: asked.visit.starts_at,
-        time_zone: asked.time_zone,
-        status: asked.visit.status,
-        actions,
-    }
-}
-
-/// A link that is not about the visit's time any more shows nothing of it; one whose time has come is over.
-pub(super) fn is_current(
-    clinic: &Clinic,
-    asked: &Asked,
-    starts_at: DateTime<Utc>,
-) -> Result<(), Problem> {
-    let replied = judge(&asked.visit, starts_at, Action::Confirm.reply(), clinic.clock.now());
-    let over = asked.visit.starts_at <= clinic.clock.now();
-    match replied {
-        Replied::Moved => refusal(replied, Action::Confirm).map_or(Ok(()), Err),
-        _ if over => refusal(Replied::Begun, Action::Confirm).map_or(Ok(()), Err),
-        _ => Ok(()),
+        doctor_name: doctor_name.to_owned(),
+        location_name: location_name.to_owned(),
+        starts_at: subject.starts_at(),
+        time_zone: time_zone.to_owned(),
+        status: match &subject {
+            Subject::Visit(asked) => asked.visit.status.as_str(),
+            Subject::Offer(offer) => offer.status.as_str(),
+        }
+        .to_owned(),
+        until: match &subject {
+            Subject::Visit(_) => None,
+            Subject::Offer(offer) => Some(offer.until),
+        },
+        actions: subject.actions(clinic.clock.now()),
     }
 }
 
@@ -86,19 +74,13 @@ async fn count(anybody: &Anybody) -> Result<(), Problem> {
     anybody.limits.stranger(anybody.address).await
 }
 
-/// What was shown, and through which link: nobody has signed in.
-pub(super) async fn note(context: &Context, asked: &Asked) -> Result<(), Problem> {
-    let trail = Trail { realm: context.realm.clone(), reads: context.reads.clone() };
-    let seen = Seen::one("appointment", asked.visit.id).about(asked.visit.patient_id);
-    trail.note(patient(context), seen).await
-}
-
 #[OpenApi]
 impl RespondApi {
     /// What a link in a message is about
     ///
     /// It only shows: programs that look at mail follow links. A link is good until the visit's start, and for the time that the message
-    /// named: `410 link-expired`, `410 link-outdated`.
+    /// named: `410 link-expired`, `410 link-outdated`. One to an offer of the waitlist is good while the time is kept, then
+    /// `410 offer-over`.
     #[oai(path = "/respond/:token", method = "get", operation_id = "getRespond")]
     async fn get(
         &self,
@@ -107,16 +89,17 @@ impl RespondApi {
         token: Path<String>,
     ) -> Result<Payload<RespondView>, Problem> {
         count(&anybody).await?;
-        let (token, asked) = look(&clinic, &token.0).await?;
-        is_current(&clinic, &asked, token.starts_at)?;
-        note(&anybody.context, &asked).await?;
-        Ok(Payload(view(&clinic, asked)))
+        let (token, subject) = look(&clinic, &token.0).await?;
+        subject.is_current(&token, clinic.clock.now())?;
+        note(&anybody.context, &subject).await?;
+        Ok(Payload(view(&clinic, subject)))
     }
 
     /// Answer to a message
     ///
     /// Doing it again changes nothing. What cannot be done any more is `409 illegal-transition`, or `410` once the visit has begun or
-    /// moved.
+    /// moved, or the offered time is not kept any more. `accept` books the time that is kept; `409 slot-taken` when the patient has
+    /// another visit then.
     #[oai(path = "/respond/:token", method = "post", operation_id = "respond")]
     async fn post(
         &self,
@@ -128,10 +111,7 @@ impl RespondApi {
         count(&anybody).await?;
         look(&clinic, &token.0).await?;
         let action = body.read()?.action;
-        let (replied, asked) = act(&clinic, patient(&anybody.context), &token.0, action).await?;
-        match refusal(replied, action) {
-            Some(problem) => Err(problem),
-            None => Ok(Payload(view(&clinic, asked))),
-        }
+        let subject = act(&clinic, patient(&anybody.context), &token.0, action).await?;
+        Ok(Payload(view(&clinic, subject)))
     }
 }

@@ -9,15 +9,15 @@ use poem::endpoint::make;
 use poem::http::{StatusCode, header};
 use poem::{Request, Response, Route};
 
-use super::api::{actions, is_current, note};
-use super::{Action, act, look, patient, refusal};
+use super::subject::Subject;
+use super::{Action, act, look, note, patient};
 use crate::appointments::Status;
-use crate::appointments::reply::Asked;
 use crate::error::Problem;
 use crate::http::context::Context;
 use crate::http::site;
 use crate::tenancy::Clinic;
 use crate::time;
+use crate::waitlist::reply::OfferStatus;
 
 /// More than a form with one word has.
 const LARGEST_FORM: usize = 1024;
@@ -44,9 +44,17 @@ fn answered(answer: Result<Response, Problem>) -> Response {
                 "This appointment has moved",
                 "Please use the link of the newest message about it.",
             ),
+            StatusCode::GONE if problem.name == "offer-over" => (
+                "This time is not kept any more",
+                "You keep your place on the list, and hear from us about the next.",
+            ),
             StatusCode::GONE => (
                 "This link is over",
                 "The time of the appointment has come. Please call the clinic.",
+            ),
+            StatusCode::CONFLICT if problem.name == "slot-taken" => (
+                "You have another appointment then",
+                "Please move that one first, or call the clinic. Until the time is over it is kept for you.",
             ),
             StatusCode::CONFLICT => (
                 "This cannot be done any more",
@@ -89,10 +97,10 @@ async fn visitor(request: &Request) -> Result<Visitor, Problem> {
 
 async fn show(request: &Request) -> Result<Response, Problem> {
     let Visitor { context, clinic, token } = visitor(request).await?;
-    let (token, asked) = look(&clinic, &token).await?;
-    is_current(&clinic, &asked, token.starts_at)?;
-    note(&context, &asked).await?;
-    Ok(page(&clinic, &asked, clinic.clock.now()))
+    let (token, subject) = look(&clinic, &token).await?;
+    subject.is_current(&token, clinic.clock.now())?;
+    note(&context, &subject).await?;
+    Ok(page(&clinic, &subject, clinic.clock.now()))
 }
 
 async fn answer(request: &mut Request) -> Result<Response, Problem> {
@@ -104,40 +112,42 @@ async fn answer(request: &mut Request) -> Result<Response, Problem> {
     let pressed = url::form_urlencoded::parse(&form).find(|(name, _)| name == "action");
     let action = pressed.and_then(|(_, action)| Action::named(&action));
     let action = action.ok_or_else(|| Problem::invalid(Vec::new()))?;
-    let (replied, asked) = act(&clinic, patient(&context), &token, action).await?;
-    match refusal(replied, action) {
-        Some(problem) => Err(problem),
-        None => Ok(page(&clinic, &asked, clinic.clock.now())),
-    }
+    let subject = act(&clinic, patient(&context), &token, action).await?;
+    Ok(page(&clinic, &subject, clinic.clock.now()))
 }
 
-fn page(clinic: &Clinic, asked: &Asked, now: DateTime<Utc>) -> Response {
-    let visit = &asked.visit;
-    let zone = time::zone(&asked.time_zone).unwrap_or(clinic.zone);
-    let when = visit.starts_at.with_timezone(&zone).format("%A, %-d %B %Y, %H:%M");
-    let title = match visit.status {
-        Status::Booked => "Will you come?",
-        Status::Confirmed => "Thank you: you are coming",
-        Status::Cancelled => "Your appointment is cancelled",
-        _ => "Your appointment",
-    };
+fn page(clinic: &Clinic, subject: &Subject, now: DateTime<Utc>) -> Response {
+    let (doctor, location, time_zone) = subject.place();
+    let zone = time::zone(time_zone).unwrap_or(clinic.zone);
+    let when = |at: DateTime<Utc>| at.with_timezone(&zone).format("%A, %-d %B %Y, %H:%M");
+    let title = title(subject);
     let mut body = format!(
         "<h1>{title}</h1>\n<p class=\"lead\">{}</p>\n<table>\n\
-         <tr><th scope=\"row\">When</th><td>{when} ({})</td></tr>\n\
+         <tr><th scope=\"row\">When</th><td>{} ({})</td></tr>\n\
          <tr><th scope=\"row\">With</th><td>{}</td></tr>\n\
-         <tr><th scope=\"row\">Where</th><td>{}</td></tr>\n</table>",
+         <tr><th scope=\"row\">Where</th><td>{}</td></tr>\n",
         escaped(&clinic.name),
-        escaped(&asked.time_zone),
-        escaped(&visit.doctor_name),
-        escaped(&asked.location_name),
+        when(subject.starts_at()),
+        escaped(time_zone),
+        escaped(doctor),
+        escaped(location),
     );
-    let actions = actions(asked, now);
+    let actions = subject.actions(now);
+    if let Subject::Offer(offer) = subject
+        && !actions.is_empty()
+    {
+        let until = when(offer.until);
+        body.push_str(&format!("<tr><th scope=\"row\">Kept until</th><td>{until}</td></tr>\n"));
+    }
+    body.push_str("</table>");
     if !actions.is_empty() {
         body.push_str("\n<form method=\"post\">");
         for action in actions {
             let words = match action {
                 Action::Confirm => "I will come",
                 Action::Cancel => "Cancel the appointment",
+                Action::Accept => "I take this time",
+                Action::Decline => "No, thank you",
             };
             let name = action.as_str();
             body.push_str(&format!("\n<button name=\"action\" value=\"{name}\">{words}</button>"));
@@ -145,4 +155,20 @@ fn page(clinic: &Clinic, asked: &Asked, now: DateTime<Utc>) -> Response {
         body.push_str("\n</form>");
     }
     site::page(title, &body)
+}
+
+fn title(subject: &Subject) -> &'static str {
+    match subject {
+        Subject::Visit(asked) => match asked.visit.status {
+            Status::Booked => "Will you come?",
+            Status::Confirmed => "Thank you: you are coming",
+            Status::Cancelled => "Your appointment is cancelled",
+            _ => "Your appointment",
+        },
+        Subject::Offer(offer) => match offer.status {
+            OfferStatus::Open => "A time is free for you",
+            OfferStatus::Accepted => "Thank you: it is booked for you",
+            _ => "You let this time pass",
+        },
+    }
 }

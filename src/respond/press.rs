@@ -1,19 +1,18 @@
-//! A button of a WhatsApp message: its payload is a token with an action. Pressed twice, late, or for a visit that moved, it
+//! A button of a WhatsApp message: its payload is a token with an action. Pressed twice, late, or for what has changed since, it
 //! harms nothing; who pressed in vain is told.
 
 use chrono::TimeDelta;
+use uuid::Uuid;
 
-use super::{Action, Token};
+use super::subject::{Outcome, Subject};
+use super::{About, Action, Token};
 use crate::actor::Actor;
-use crate::appointments::reply::{self, Asked, Replied};
 use crate::crypto::ClinicKeys;
 use crate::db::Tx;
 use crate::ids::MessageId;
 use crate::outbox::{self, NewMessage};
 use crate::tenancy::pools::Conn;
 
-/// The message for one who pressed in vain.
-const IN_VAIN: &str = "appointment.reply_failed";
 /// It is about what he did just now: later it would only puzzle.
 const OF_USE: TimeDelta = TimeDelta::hours(6);
 
@@ -24,6 +23,16 @@ pub struct Press {
     action: Action,
 }
 
+/// What it is about, as it was found before its transaction.
+pub struct Found(Subject);
+
+impl Found {
+    /// Whom it takes: to be locked.
+    pub fn locks(&self) -> Vec<Uuid> {
+        self.0.locks()
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pressed {
@@ -31,16 +40,19 @@ pub enum Pressed {
     AlreadySo,
     /// And its patient will be told.
     InVain,
-    /// The visit is with others by now: to be tried again.
+    /// Others have it by now: to be tried again.
     Again,
 }
 
 impl Press {
     /// The payloads of a message's buttons, in their order.
     pub fn payloads(keys: &ClinicKeys, token: Token) -> Vec<String> {
+        let actions = match token.about {
+            About::Visit(_) => [Action::Confirm, Action::Cancel],
+            About::Offer(_) => [Action::Accept, Action::Decline],
+        };
         let token = token.write(keys);
-        let payload = |action: Action| format!("{}:{token}", action.as_str());
-        [Action::Confirm, Action::Cancel].map(payload).into()
+        actions.map(|action| format!("{}:{token}", action.as_str())).into()
     }
 
     /// `None` for what is no button of ours.
@@ -49,12 +61,12 @@ impl Press {
         Some(Self { token: Token::read(keys, token)?, action: Action::named(action)? })
     }
 
-    /// The visit that it is about; whom it takes is to be locked.
+    /// What it is about.
     ///
     /// # Errors
     /// The database's.
-    pub async fn asked(&self, conn: &mut Conn) -> sqlx::Result<Option<Asked>> {
-        reply::asked(conn, self.token.visit).await
+    pub async fn find(&self, conn: &mut Conn) -> sqlx::Result<Option<Found>> {
+        Ok(Subject::read(conn, self.token.about).await?.map(Found))
     }
 
     /// Who acts: the message went to the patient.
@@ -62,27 +74,30 @@ impl Press {
         Actor { role: Some("patient"), ..Actor::default() }
     }
 
-    /// Acts, in the transaction that also notes that the press was worked on: so once.
+    /// Acts, in the transaction that also notes that the press was worked on: so once. What fails leaves nothing of its own behind,
+    /// and may be committed.
     ///
     /// # Errors
     /// The database's.
-    pub async fn act(&self, tx: &mut Tx, asked: &Asked, event_key: &str) -> sqlx::Result<Pressed> {
-        let (starts_at, action) = (self.token.starts_at, self.action.reply());
-        let Some((replied, visit)) = reply::reply(tx, &asked.visit, starts_at, action).await?
-        else {
-            return Ok(Pressed::Again);
-        };
-        match replied {
-            Replied::Done => return Ok(Pressed::Done),
-            Replied::AlreadySo => return Ok(Pressed::AlreadySo),
-            Replied::Moved | Replied::Begun | Replied::Stands(_) => {}
+    pub async fn act(&self, tx: &mut Tx, found: &Found, event_key: &str) -> sqlx::Result<Pressed> {
+        let subject = &found.0;
+        match subject.answer(tx, &self.token, self.action).await? {
+            Outcome::Done => return Ok(Pressed::Done),
+            Outcome::AlreadySo => return Ok(Pressed::AlreadySo),
+            Outcome::Again => return Ok(Pressed::Again),
+            Outcome::InVain(_) => {}
         }
+        // The message for one who pressed in vain.
+        let purpose = match subject {
+            Subject::Visit(_) => "appointment.reply_failed",
+            Subject::Offer(_) => "waitlist.offer_over",
+        };
         let now = tx.now();
         let message = NewMessage {
-            purpose: IN_VAIN.to_owned(),
-            dedupe_key: format!("{IN_VAIN}:{}:{event_key}", visit.id),
-            subject_id: visit.id.0,
-            patient_id: Some(visit.patient_id.0),
+            purpose: purpose.to_owned(),
+            dedupe_key: format!("{purpose}:{}:{event_key}", subject.id()),
+            subject_id: subject.id(),
+            patient_id: Some(subject.patient().0),
             user_id: None,
             payload_cipher: None,
             channels: Vec::new(),

@@ -21,7 +21,7 @@ mod tenant {
 
 /// The lowest level of a clinic's schema that this binary serves: the one of the release before, once there is one. Clinics are
 /// migrated first, while older binaries go on (a migration that only adds leaves `min_binary_level` alone), then binaries.
-pub const MIN_LEVEL: i32 = 16;
+pub const MIN_LEVEL: i32 = 17;
 
 /// One advisory lock for whoever migrates a database: `nadi`, `migr`.
 const LOCK: &str = "select pg_advisory_lock(1851876457, 1835624306)";

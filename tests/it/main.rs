@@ -43,3 +43,4 @@ mod scheduling;
 mod seed;
 mod staff;
 mod templates;
+mod waitlist;

@@ -173,7 +173,7 @@ pub fn on_the_wall(
             .filter(move |two| two[1].1 == wanted || (two[0].1 < wanted && wanted <= two[1].1));
         shows.map(|two| two[1].0)
     };
-    let until = if end == 1440 { shown(end).next() } else { shown(end).last() };
+    let until = if end == 1440 { shown(end).next() } else { shown(end).next_back() };
     Some((shown(begin).next()?, until?))
 }
 

@@ -1,6 +1,7 @@
 //! What a message is about, read when it is sent: a changed address, name or time counts. One statement for each kind, visits
 //! many at a time (codes find their people by themselves); the words are found elsewhere (`templates/`).
 
+mod offers;
 mod recipient;
 mod visits;
 
@@ -8,6 +9,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use url::Url;
 
+use self::offers::of_offer;
 pub use self::recipient::Recipient;
 pub use self::visits::{Visit, Visits};
 use self::visits::{of_visit, trouble};
@@ -42,6 +44,11 @@ pub enum Values {
         minutes: i64,
     },
     Visit(Visit),
+    /// A time that is kept for somebody on the waitlist. It has no number yet.
+    Offer {
+        visit: Visit,
+        until: DateTime<Utc>,
+    },
     Link {
         url: SecretString,
         until: DateTime<Utc>,
@@ -95,6 +102,7 @@ pub async fn facts(
         | Kind::ReplyFailed
         | Kind::ReminderDay
         | Kind::ReminderHours => of_visit(clinic, visits, kind, row).await,
+        Kind::Offered | Kind::OfferOver => of_offer(clinic, kind, row).await,
         Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => {
             of_link(clinic, &mut read(clinic).await?, kind, row).await
         }

@@ -10,7 +10,7 @@ use super::{ComposeError, Composed, Facts, Recipient, Values, channels, read};
 use crate::ids::{AppointmentId, PatientId};
 use crate::messaging::kind::Kind;
 use crate::outbox::{OutboxRow, Together, Turns};
-use crate::respond::{self, Press, Token};
+use crate::respond::{self, About, Press, Token};
 use crate::tenancy::Clinic;
 use crate::time;
 
@@ -114,7 +114,8 @@ pub(super) async fn of_visit(
     }
     let zone = time::zone(&visit.time_zone).unwrap_or(clinic.zone);
     let open = matches!(visit.status.as_str(), "booked" | "confirmed");
-    let token = Token { visit: AppointmentId(row.subject_id), starts_at: visit.starts_at };
+    let about = About::Visit(AppointmentId(row.subject_id));
+    let token = Token { about, starts_at: visit.starts_at };
     let token = Some(token).filter(|_| kind.asks_for_a_reply() && open);
     let own_zone = visit.own_time_zone.as_deref().and_then(time::zone);
     Ok(Composed::Facts(Box::new(Facts {

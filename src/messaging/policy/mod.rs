@@ -44,7 +44,12 @@ impl Class {
     pub fn of(kind: Kind) -> Self {
         match kind {
             Kind::SignInCode | Kind::RegisterCode => Class::Code,
-            Kind::Booked | Kind::Moved | Kind::Cancelled | Kind::ReplyFailed => Class::Appointment,
+            Kind::Booked
+            | Kind::Moved
+            | Kind::Cancelled
+            | Kind::ReplyFailed
+            | Kind::Offered
+            | Kind::OfferOver => Class::Appointment,
             Kind::ReminderDay | Kind::ReminderHours => Class::Reminder,
             Kind::Invited
             | Kind::PasswordReset

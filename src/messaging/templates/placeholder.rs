@@ -29,7 +29,7 @@ pub enum Placeholder {
     /// The clinic's own, on https alone: a browser reads it beside a code.
     Host,
     Link,
-    /// Until when a link is good.
+    /// Until when a link is good, or a time is kept.
     Until,
 }
 
@@ -39,6 +39,10 @@ const OF_CODES: &[Placeholder] = &[Code, Minutes, Lifetime, Clinic, GivenName, H
 const OF_VISITS: &[Placeholder] = &[
     GivenName, Patient, Number, Doctor, When, Date, Time, Zone, Location, Address, Phone, Clinic,
     RespondUrl,
+];
+const OF_OFFERS: &[Placeholder] = &[
+    GivenName, Patient, Doctor, When, Date, Time, Zone, Location, Address, Phone, Clinic,
+    RespondUrl, Until,
 ];
 const OF_LINKS: &[Placeholder] = &[GivenName, Link, Until, Clinic];
 const OF_NOTICES: &[Placeholder] = &[GivenName, When, Date, Time, Zone, Clinic];
@@ -87,6 +91,7 @@ impl Placeholder {
             | Kind::ReplyFailed
             | Kind::ReminderDay
             | Kind::ReminderHours => OF_VISITS,
+            Kind::Offered | Kind::OfferOver => OF_OFFERS,
             Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => OF_LINKS,
             Kind::PasswordChanged
             | Kind::SecondFactorAdded

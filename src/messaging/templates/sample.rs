@@ -61,20 +61,28 @@ pub fn facts(kind: Kind, language: Language, about: &About, zone: Tz) -> Facts {
             Values::Link { url: url.into(), until: at("2026-11-26T05:00:00Z") }
         }
         _ if kind.is_notice() => Values::Notice { at: at("2026-11-23T05:00:00Z") },
-        _ => Values::Visit(Visit {
-            number: "A-000042".into(),
-            starts_at: at("2026-11-23T05:00:00Z"),
-            zone,
-            patient: patient.into(),
-            doctor: doctor.into(),
-            location: location.into(),
-            address: address.into(),
-            phone: Some("+914842345678".into()),
-            respond_url: replies.then(|| {
-                let scheme = if about.is_https { "https" } else { "http" };
-                format!("{scheme}://{}/respond/a-token-that-opens-nothing", about.host)
-            }),
-        }),
+        _ => {
+            let visit = Visit {
+                number: "A-000042".into(),
+                starts_at: at("2026-11-23T05:00:00Z"),
+                zone,
+                patient: patient.into(),
+                doctor: doctor.into(),
+                location: location.into(),
+                address: address.into(),
+                phone: Some("+914842345678".into()),
+                respond_url: replies.then(|| {
+                    let scheme = if about.is_https { "https" } else { "http" };
+                    format!("{scheme}://{}/respond/a-token-that-opens-nothing", about.host)
+                }),
+            };
+            match kind {
+                Kind::Offered | Kind::OfferOver => {
+                    Values::Offer { visit, until: at("2026-11-22T06:00:00Z") }
+                }
+                _ => Values::Visit(visit),
+            }
+        }
     };
     Facts {
         kind,

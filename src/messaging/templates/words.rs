@@ -155,6 +155,7 @@ impl Telling<'_> {
             (Values::Link { until, .. }, Until) => {
                 Some(self.when(*until, self.facts.recipient.time_zone).into())
             }
+            (Values::Offer { visit, until }, Until) => Some(self.when(*until, visit.zone).into()),
             (Values::Notice { at }, _) => {
                 let zone = self.facts.recipient.time_zone;
                 let civil = at.with_timezone(&zone);
@@ -166,7 +167,7 @@ impl Telling<'_> {
                     _ => None,
                 }
             }
-            (Values::Visit(visit), _) => match placeholder {
+            (Values::Visit(visit) | Values::Offer { visit, .. }, _) => match placeholder {
                 Patient => Some(visit.patient.as_str().into()),
                 Number => Some(visit.number.as_str().into()),
                 Doctor => Some(visit.doctor.as_str().into()),

@@ -12,7 +12,7 @@ use crate::messaging::settings::{Setup, Setups};
 use crate::messaging::webhooks::event::Event;
 use crate::messaging::webhooks::store;
 use crate::metrics;
-use crate::respond::{Press, Pressed};
+use crate::respond::{Found, Press, Pressed};
 use crate::tenancy::Clinic;
 
 /// A receipt may come before our own record of the call that it is about: asked again after so long.
@@ -238,17 +238,17 @@ async fn pressed(
     payload: &str,
 ) -> Result<bool, Problem> {
     let press = Press::read(&clinic.keys, payload);
-    let asked = match &press {
-        Some(press) => press.asked(&mut clinic.read().await?).await?,
+    let found = match &press {
+        Some(press) => press.find(&mut clinic.read().await?).await?,
         None => None,
     };
-    let subjects = asked.as_ref().map(|asked| asked.visit.subjects()).unwrap_or_default();
+    let subjects = found.as_ref().map(Found::locks).unwrap_or_default();
     let mut tx = clinic.begin_telling(Press::actor(), &subjects).await?;
     if !store::lock(&mut tx, provider, key).await? {
         return Ok(true);
     }
-    let as_what = match (press, asked) {
-        (Some(press), Some(asked)) => match press.act(&mut tx, &asked, key).await? {
+    let as_what = match (press, found) {
+        (Some(press), Some(found)) => match press.act(&mut tx, &found, key).await? {
             Pressed::Done => "a reply",
             Pressed::AlreadySo => "a reply that changed nothing",
             Pressed::InVain => "a reply that came too late",

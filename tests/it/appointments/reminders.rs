@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::life::step;
 use super::{HALF_PAST, TEN};
-use crate::support::{TestClinic, TestPlatform, until};
+use crate::support::{TestClinic, until};
 
 type Row = (String, DateTime<Utc>, DateTime<Utc>);
 
@@ -88,20 +88,6 @@ async fn the_clinic_says_when_and_what_has_passed_is_left_out() {
     assert_eq!(ahead(&clinic).await.len(), 1, "a month before has passed");
 }
 
-/// Time passes for what lies in the clinic's outbox.
-async fn let_it_be_due(platform: &TestPlatform, clinic: &TestClinic, purpose: &str) {
-    sqlx::query("update outbox set due_at = now() - interval '1 s' where done_at is null and purpose like $1")
-        .bind(purpose)
-        .execute(&mut clinic.connection().await)
-        .await
-        .unwrap();
-    sqlx::query("update wakeups set hints = hints + 1, due_at = now() where clinic_id = $1")
-        .bind(clinic.id)
-        .execute(&mut platform.server.superuser(&platform.database).await)
-        .await
-        .unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reminder_is_sent_once_with_a_link_to_answer() {
     let (platform, clinic) = TestClinic::new().await;
@@ -111,7 +97,7 @@ async fn a_reminder_is_sent_once_with_a_link_to_answer() {
     clinic.admin().await.put("/settings/messaging", "*", &awake).await.expect(200);
     desk.post("/appointments", &clinic.visit(TEN)).await.expect(201);
 
-    let_it_be_due(&platform, &clinic, "appointment.reminder_24h").await;
+    clinic.let_it_be_due(&platform, "appointment.reminder_24h").await;
     let sent = "select count(*) from outbox where purpose = 'appointment.reminder_24h' and status = 'sent'";
     until("it is sent", async || clinic.count(sent).await == 1).await;
 
@@ -159,11 +145,11 @@ async fn who_did_not_come_is_marked_by_itself_and_nobody_else() {
     assert_eq!((clinic.count(chores).await, clinic.count(moved).await), (1, 1));
 
     // Due by somebody's mistake: the visit is still to come.
-    let_it_be_due(&platform, &clinic, "chore.no_show").await;
+    clinic.let_it_be_due(&platform, "chore.no_show").await;
     until("it was put off", async || clinic.count(moved).await == 1).await;
     assert_eq!(desk.get(&format!("/appointments/{missed}")).await.body["status"], "booked");
     let_the_visit_pass(&clinic).await;
-    let_it_be_due(&platform, &clinic, "chore.no_show").await;
+    clinic.let_it_be_due(&platform, "chore.no_show").await;
 
     let path = format!("/appointments/{missed}");
     until("it is marked", async || desk.get(&path).await.body["status"] == "no_show").await;
@@ -188,7 +174,7 @@ async fn who_is_here_is_not_missed_and_a_clinic_may_change_its_mind() {
     set(&clinic, "update scheduling_rules set no_show_after_minutes = null").await;
     let_the_visit_pass(&clinic).await;
 
-    let_it_be_due(&platform, &clinic, "chore.no_show").await;
+    clinic.let_it_be_due(&platform, "chore.no_show").await;
 
     until("the chore is done", async || clinic.count(open).await == 0).await;
     assert_eq!(desk.get(&format!("/appointments/{late}")).await.body["status"], "booked");
@@ -213,7 +199,7 @@ async fn a_chore_that_fails_is_tried_again() {
         set(&clinic, statement).await;
     }
 
-    let_it_be_due(&platform, &clinic, "chore.no_show").await;
+    clinic.let_it_be_due(&platform, "chore.no_show").await;
 
     let path = format!("/appointments/{missed}");
     until("it is marked", async || desk.get(&path).await.body["status"] == "no_show").await;

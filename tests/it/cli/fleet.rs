@@ -11,8 +11,8 @@ use super::registry;
 use crate::support::{Ran, TestPlatform, nadi};
 
 /// This binary's level, and the one before.
-const LEVEL: i32 = 16;
-const BEFORE: i32 = 15;
+const LEVEL: i32 = 17;
+const BEFORE: i32 = 16;
 
 struct Fleet {
     platform: TestPlatform,
@@ -45,9 +45,9 @@ impl Fleet {
         assert_eq!(migrate::tenant_level(), LEVEL, "undo the newest migration here instead");
         self.execute(
             slug,
-            "drop table returned_letters;
-             delete from refinery_schema_history where version = 16;
-             update clinic_identity set schema_level = 15",
+            "drop table waitlist_offers, freed_times, waitlist;
+             delete from refinery_schema_history where version = 17;
+             update clinic_identity set schema_level = 16",
         )
         .await;
     }

@@ -53,6 +53,8 @@ async fn whatsapp_server() -> WhatsappServer {
         let replies = if ["cancelled", "reply_failed"].contains(&name) { 0 } else { 2 };
         meta.knows_template(&format!("nadi_appointment_{name}"), "en", parameters, replies);
     }
+    meta.knows_template("nadi_waitlist_offered", "en", 6, 2);
+    meta.knows_template("nadi_waitlist_offer_over", "en", 5, 0);
     meta
 }
 

@@ -99,3 +99,47 @@ async fn a_press_against_a_cancellation_at_the_desk_ends_in_one_state() {
     assert_eq!(scene.clinic.count(lines).await, 1);
     assert_eq!(scene.clinic.count(IN_VAIN).await, 0);
 }
+
+/// Offers a freed time to the first patient, and gives what the two buttons of its message carry.
+async fn offered(scene: &Scene, at: &str) -> (String, Vec<String>) {
+    let (clinic, desk) = (&scene.clinic, scene.clinic.desk().await);
+    let visit = desk.post("/appointments", &clinic.visit_of(clinic.patients[1], at)).await;
+    let entry = json!({ "patient_id": clinic.patients[0], "doctor_id": clinic.doctor });
+    let entry = desk.post("/waitlist", &entry).await.expect(201).id();
+    desk.delete(&format!("/appointments/{}", visit.expect(201).id())).await.expect(200);
+    let text = async || Some(scene.meta.sent_to(LAKSHMI).pop()?.content.to_string());
+    let has_buttons = async || text().await.is_some_and(|text| text.contains("\"accept:"));
+    until("she is told", has_buttons).await;
+    let text = text().await.unwrap();
+    let payloads = ["accept:", "decline:"].map(|action| {
+        let (_, rest) = text.split_once(&format!("\"{action}")).expect("a button");
+        format!("{action}{}", rest.split('"').next().unwrap())
+    });
+    (format!("/waitlist/{entry}"), payloads.into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_button_takes_the_time_that_is_offered_or_lets_it_pass() {
+    let scene = Scene::new().await;
+    let desk = scene.clinic.desk().await;
+    let booked = "select count(*) from appointments where status = 'booked'";
+    let (passed, buttons) = offered(&scene, "2099-01-06T06:30:00Z").await;
+
+    press(&scene, &buttons[1]).await;
+    press(&scene, &buttons[0]).await;
+
+    let entry = desk.get(&passed).await.expect(200).body;
+    assert_eq!((&entry["status"], scene.clinic.count(booked).await), (&json!("waiting"), 0));
+    let told =
+        "select count(*) from outbox where purpose = 'waitlist.offer_over' and status = 'sent'";
+    until("she is told that it is over", async || scene.clinic.count(told).await == 1).await;
+    desk.delete(&passed).await.expect(200);
+
+    let (taken, buttons) = offered(&scene, "2099-01-07T06:30:00Z").await;
+    for _ in 0..2 {
+        press(&scene, &buttons[0]).await;
+    }
+    assert_eq!(desk.get(&taken).await.expect(200).body["status"], "booked");
+    assert_eq!(scene.clinic.count(booked).await, 1);
+    assert_eq!(scene.clinic.count(told).await, 1, "a second press is no failure");
+}

@@ -48,6 +48,10 @@ pub(super) enum Names {
     EnrolledSuperAdmin,
     /// One that came to nothing, and is of use yet.
     Message,
+    /// The first patient's place in the waitlist.
+    Waiting,
+    /// The same, with a time that is kept.
+    Offered,
 }
 
 /// What requests need to be good ones: nothing in it is used twice.
@@ -202,6 +206,8 @@ impl Scene {
             Names::EnrolledSuperAdmin => self.enrolled_at_the_platform(SuperAdmin).await,
             Names::Clinic => self.clinic_of(caller.account_id.as_deref().unwrap()).await,
             Names::Message => self.message(&self.here).await,
+            Names::Waiting => self.waiting(&self.here, 0).await,
+            Names::Offered => self.offered().await,
             Names::Owner => self.platform.platform_account(ClinicOwner).await.account_id.unwrap(),
         }
     }
@@ -241,6 +247,7 @@ impl Scene {
                 self.clinic_of(other.account_id.as_deref().unwrap()).await
             }
             Names::Message => self.message(there).await,
+            Names::Waiting | Names::Offered => self.waiting(there, 0).await,
             Names::Enrolled => {
                 let user = self.made_at(there, Names::User).await;
                 self.enrolled(&mut there.connection().await, user).await
@@ -356,8 +363,37 @@ impl Scene {
                         .id(),
                 )
             }
+            Names::Waiting | Names::Offered => Some(self.waiting(&self.here, 1).await),
             _ => None,
         }
+    }
+
+    /// A patient's place in the waitlist.
+    async fn waiting(&self, clinic: &TestClinic, patient: usize) -> String {
+        let body = json!({ "patient_id": clinic.patients[patient], "doctor_id": clinic.doctor });
+        self.staff(clinic, Receptionist).await.post("/waitlist", &body).await.expect(201).id()
+    }
+
+    /// As if a time had come free for it.
+    async fn offered(&self) -> String {
+        let id = self.waiting(&self.here, 0).await;
+        let visit = self.visit();
+        for statement in [
+            "insert into waitlist_offers (id, waitlist_id, doctor_id, location_id, during, until)
+             select $1, $1, $2, l.id, tstzrange($3::timestamptz, $3::timestamptz + interval '30 min'), now() + interval '1 hour'
+             from locations l",
+            "insert into claims (hold_id, hold_until, subject_id, during)
+             select $1, now() + interval '1 hour', $2, tstzrange($3::timestamptz, $3::timestamptz + interval '30 min')",
+        ] {
+            sqlx::query(statement)
+                .bind(id.parse::<Uuid>().unwrap())
+                .bind(self.here.doctor)
+                .bind(visit["starts_at"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap())
+                .execute(&mut self.here.connection().await)
+                .await
+                .unwrap();
+        }
+        id
     }
 
     async fn message(&self, clinic: &TestClinic) -> String {

@@ -191,6 +191,20 @@ impl TestClinic {
             .unwrap();
     }
 
+    /// Time passes for what of this purpose lies in the clinic's outbox.
+    pub async fn let_it_be_due(&self, platform: &TestPlatform, purpose: &str) {
+        sqlx::query("update outbox set due_at = now() - interval '1 s' where done_at is null and purpose like $1")
+            .bind(purpose)
+            .execute(&mut self.connection().await)
+            .await
+            .unwrap();
+        sqlx::query("update wakeups set hints = hints + 1, due_at = now() where clinic_id = $1")
+            .bind(self.id)
+            .execute(&mut platform.server.superuser(&platform.database).await)
+            .await
+            .unwrap();
+    }
+
     /// A booking's body.
     pub fn visit(&self, starts_at: &str) -> Value {
         self.visit_of(self.patients[0], starts_at)

@@ -62,7 +62,7 @@ fn every_message_keeps_to_the_rules_of_its_channel() {
             Values::Link { .. } => {
                 assert!(text.contains("\nhttps://shanti.nadi.health/"), "{here}")
             }
-            Values::Visit(_) | Values::Notice { .. } => {
+            Values::Visit(_) | Values::Offer { .. } | Values::Notice { .. } => {
                 assert!(text.contains("10:30"), "{here}: {text}")
             }
         }

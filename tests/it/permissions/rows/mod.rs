@@ -16,6 +16,7 @@ mod queue;
 mod scheduling;
 mod staff;
 mod templates;
+mod waitlist;
 
 use nadi::auth::Role::{self, *};
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ pub(super) const AT_A_CLINIC: &[&[Row]] = &[
     messaging::ROWS,
     appointments::ROWS,
     queue::ROWS,
+    waitlist::ROWS,
     live::ROWS,
     calendar::ROWS,
     staff::ROWS,

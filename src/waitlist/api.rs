@@ -1,0 +1,293 @@
+//! `/waitlist`
+
+use chrono::{DateTime, Utc};
+use poem_openapi::OpenApi;
+use serde_json::json;
+
+use super::end::{WITHDRAWN, end};
+use super::model::{ListWaitlist, Status, WaitlistRequest, WaitlistView};
+use super::reply::{Answer, Answered, answer};
+use super::store::{self, Now};
+use crate::appointments::AppointmentView;
+use crate::appointments::reply::find;
+use crate::audit::{self, Act, Seen};
+use crate::auth::may::{ReadAppointments, ReadWaitlist, WriteAppointments};
+use crate::auth::{May, Permission, Role};
+use crate::db::{Tries, Tx};
+use crate::error::{FieldError, Problem};
+use crate::http::context::Here;
+use crate::http::etag::{ETag, IfMatch};
+use crate::http::idempotency::{Found, Idempotency, Replayable};
+use crate::http::input::{Input, NoBody, Query};
+use crate::http::page::Listing;
+use crate::http::path::Path;
+use crate::http::payload::{Created, Payload, Stored};
+use crate::ids::{AppointmentId, WaitlistId};
+use crate::live;
+use crate::tenancy::Clinic;
+
+/// Those who wait for a time.
+pub struct WaitlistApi;
+
+#[OpenApi]
+impl WaitlistApi {
+    /// List who waits, first come first
+    ///
+    /// A patient sees the own entries alone; a therapist, to whom nobody is booked, none.
+    #[oai(path = "/waitlist", method = "get", operation_id = "listWaitlist")]
+    async fn list(
+        &self,
+        who: May<ReadAppointments>,
+        clinic: Here,
+        query: Query<ListWaitlist>,
+    ) -> Result<Payload<Listing<WaitlistView>>, Problem> {
+        let query = query.read()?;
+        let page = query.page.clone().expect("read above");
+        let after = page.after::<(DateTime<Utc>, WaitlistId)>()?;
+        let only = who.only_patient()?;
+        let others = only.is_some_and(|own| query.patient_id.is_some_and(|asked| asked != own));
+        if others || who.role == Role::Therapist {
+            return Ok(Payload(Listing::whole(Vec::new())));
+        }
+        let patient = only.or(query.patient_id);
+        let mut conn = clinic.read().await?;
+        let rows =
+            store::list(&mut conn, now(&clinic), &query, patient, after, page.fetch()).await?;
+        drop(conn);
+        let listing = page.of(rows, |one| (one.created_at, one.id));
+        let mut seen = Seen::list("waitlist", &listing.items, |one| one.id.0);
+        seen.about_id = patient.map(Into::into);
+        who.saw(seen).await?;
+        Ok(Payload(listing))
+    }
+
+    /// Join the waitlist
+    ///
+    /// For a doctor or a specialty, on days and in hours that suit. A time that is given back from now on is offered to the first whom
+    /// it fits, and kept for `hold_minutes`. What is free already is not offered: book it.
+    #[oai(path = "/waitlist", method = "post", operation_id = "joinWaitlist")]
+    async fn join(
+        &self,
+        who: May<WriteAppointments>,
+        clinic: Here,
+        key: Idempotency,
+        body: Input<WaitlistRequest>,
+    ) -> Result<Replayable<Created<WaitlistView>>, Problem> {
+        let body_sha256 = body.sha256();
+        if let Some(response) = key.first_answer(&clinic, who.account, body_sha256).await? {
+            return Ok(Replayable::Replayed(response));
+        }
+        let new = body.read()?;
+        let only = who.only_patient()?;
+        let mut tx = clinic.begin_telling(who.actor(), &[]).await?;
+        let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
+            Found::Done(response) => return Ok(Replayable::Replayed(response)),
+            Found::New(kept) => kept,
+        };
+        let own = only.is_none_or(|own| own == new.patient_id);
+        refuse_unknown(store::known(&mut tx, &new).await?, own)?;
+        let id = WaitlistId::new();
+        store::insert(&mut tx, id, &new).await?;
+        let view = store::by_id(&mut tx, now(&clinic), id).await?.ok_or_else(Problem::not_found)?;
+        record(&mut tx, "waitlist.joined", &view).await?;
+        let location = format!("/waitlist/{id}");
+        Replayable::commit(tx, kept, Created { etag: ETag(view.version), location, view }).await
+    }
+
+    /// One who waits
+    #[oai(path = "/waitlist/:id", method = "get", operation_id = "getWaitlist")]
+    async fn get(
+        &self,
+        who: May<ReadWaitlist>,
+        clinic: Here,
+        id: Path<WaitlistId>,
+    ) -> Result<Stored<WaitlistView>, Problem> {
+        let view = visible(&clinic, &who, id.0).await?;
+        who.saw(Seen::one("waitlist", view.id).about(view.patient_id)).await?;
+        Ok(Stored { etag: ETag(view.version), view })
+    }
+
+    /// Leave the waitlist
+    ///
+    /// What is offered at the time is passed on. Done again it changes nothing; after a booking it is `409 illegal-transition`.
+    #[oai(path = "/waitlist/:id", method = "delete", operation_id = "leaveWaitlist")]
+    async fn leave(
+        &self,
+        who: May<WriteAppointments>,
+        clinic: Here,
+        id: Path<WaitlistId>,
+        if_match: IfMatch,
+        nothing: NoBody,
+    ) -> Result<Stored<WaitlistView>, Problem> {
+        let seen = visible(&clinic, &who, id.0).await?;
+        if_match.honour(ETag(seen.version))?;
+        nothing.read()?;
+        let (mut tx, standing) = locked(&clinic, &who, seen).await?;
+        if_match.honour(ETag(standing.version))?;
+        match standing.status {
+            Status::Withdrawn => {
+                return Ok(Stored { etag: ETag(standing.version), view: standing });
+            }
+            Status::Booked => {
+                return Err(Problem::conflict("illegal-transition", "it has come to a visit")
+                    .with("from", standing.status.as_str())
+                    .with("to", Status::Withdrawn.as_str()));
+            }
+            Status::Waiting | Status::Offered | Status::Expired => {}
+        }
+        if let Some(open) = &standing.offer
+            && let Some(offer) = store::offered(&mut tx, open.id).await?
+        {
+            end(&mut tx, &offer, WITHDRAWN).await?;
+        }
+        store::settle(&mut tx, id.0, None).await?;
+        let view =
+            store::by_id(&mut tx, now(&clinic), id.0).await?.ok_or_else(Problem::not_found)?;
+        record(&mut tx, "waitlist.left", &view).await?;
+        tx.commit().await?;
+        Ok(Stored { etag: ETag(view.version), view })
+    }
+
+    /// Take the time that is offered
+    ///
+    /// Answers with the visit; done again, with the same. `409 no-offer` when nothing is kept for this patient now, or not any more;
+    /// `409 slot-taken` when the patient has another visit then.
+    #[oai(path = "/waitlist/:id/accept", method = "post", operation_id = "acceptOffer")]
+    async fn accept(
+        &self,
+        who: May<WriteAppointments>,
+        clinic: Here,
+        id: Path<WaitlistId>,
+        nothing: NoBody,
+    ) -> Result<Stored<AppointmentView>, Problem> {
+        let seen = visible(&clinic, &who, id.0).await?;
+        nothing.read()?;
+        let mut tries = Tries::default();
+        loop {
+            if let Some(visit) = seen.appointment_id {
+                return booked(&clinic, visit).await;
+            }
+            let (mut tx, standing) = locked(&clinic, &who, seen.clone()).await?;
+            if let Some(visit) = standing.appointment_id {
+                drop(tx);
+                return booked(&clinic, visit).await;
+            }
+            let open = standing.offer.ok_or_else(no_offer)?;
+            match answer(&mut tx, open.id, Answer::Accept).await {
+                Ok(Answered::Booked(visit)) => {
+                    tx.commit().await?;
+                    return Ok(Stored { etag: ETag(visit.version), view: *visit });
+                }
+                Ok(Answered::Refused(why)) => return Err(Problem::conflict("slot-taken", why)),
+                Ok(_) => return Err(no_offer()),
+                Err(error) if tries.again(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Let the time pass that is offered
+    ///
+    /// It is offered to the next. The patient keeps the place in the line, and is not asked about this time again.
+    #[oai(path = "/waitlist/:id/decline", method = "post", operation_id = "declineOffer")]
+    async fn decline(
+        &self,
+        who: May<WriteAppointments>,
+        clinic: Here,
+        id: Path<WaitlistId>,
+        nothing: NoBody,
+    ) -> Result<Stored<WaitlistView>, Problem> {
+        let seen = visible(&clinic, &who, id.0).await?;
+        nothing.read()?;
+        let (mut tx, standing) = locked(&clinic, &who, seen).await?;
+        let open = standing.offer.ok_or_else(no_offer)?;
+        match answer(&mut tx, open.id, Answer::Decline).await? {
+            Answered::Declined => {}
+            _ => return Err(no_offer()),
+        }
+        let view =
+            store::by_id(&mut tx, now(&clinic), id.0).await?.ok_or_else(Problem::not_found)?;
+        tx.commit().await?;
+        Ok(Stored { etag: ETag(view.version), view })
+    }
+}
+
+fn now(clinic: &Clinic) -> Now {
+    Now { at: clinic.clock.now(), zone: clinic.zone }
+}
+
+fn no_offer() -> Problem {
+    Problem::conflict("no-offer", "no time is kept for this patient now")
+}
+
+/// Who waits, if the caller may see him; somebody else's is not there.
+async fn visible<P: Permission>(
+    clinic: &Clinic,
+    who: &May<P>,
+    id: WaitlistId,
+) -> Result<WaitlistView, Problem> {
+    let only = who.only_patient()?;
+    let view = store::by_id(&mut clinic.read().await?, now(clinic), id).await?;
+    let visible = |view: &WaitlistView| only.is_none_or(|own| own == view.patient_id);
+    view.filter(visible).ok_or_else(Problem::not_found)
+}
+
+/// Opens a change with the locks of the patient and of the doctor whose time is kept, and reads it under them.
+async fn locked<P: Permission>(
+    clinic: &Clinic,
+    who: &May<P>,
+    mut seen: WaitlistView,
+) -> Result<(Tx, WaitlistView), Problem> {
+    for _ in 0..3 {
+        let doctor = seen.offer.as_ref().map(|offer| offer.doctor_id);
+        let subjects: Vec<_> =
+            std::iter::once(seen.patient_id.0).chain(doctor.map(|doctor| doctor.0)).collect();
+        let mut tx = clinic.begin_telling(who.actor(), &subjects).await?;
+        store::lock(&mut tx, seen.id).await?;
+        let standing = store::by_id(&mut tx, now(clinic), seen.id).await?;
+        let standing = standing.ok_or_else(Problem::not_found)?;
+        if standing.offer.as_ref().is_none_or(|offer| Some(offer.doctor_id) == doctor) {
+            return Ok((tx, standing));
+        }
+        seen = standing; // offered another doctor's time just now
+    }
+    Err(Problem::conflict("conflict", "the clinic is making offers just now; try again"))
+}
+
+async fn booked(clinic: &Clinic, id: AppointmentId) -> Result<Stored<AppointmentView>, Problem> {
+    let visit = find(&mut clinic.read().await?, id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Stored { etag: ETag(visit.version), view: visit })
+}
+
+fn refuse_unknown(
+    (patient, doctor, specialty, location): (bool, bool, bool, bool),
+    own: bool,
+) -> Result<(), Problem> {
+    let missing = [
+        (patient && own, "/patient_id", "nobody of this id"),
+        (doctor, "/doctor_id", "nobody of this id"),
+        (specialty, "/specialty", "no doctor here has it"),
+        (location, "/location_id", "no such location"),
+    ];
+    let faults: Vec<FieldError> = missing
+        .into_iter()
+        .filter(|(is_there, ..)| !is_there)
+        .map(|(_, pointer, words)| FieldError::body(pointer, "not_found", words))
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+}
+
+async fn record(tx: &mut Tx, action: &'static str, view: &WaitlistView) -> sqlx::Result<()> {
+    let act = Act::new(action, "waitlist", view.id).about(view.patient_id);
+    let details = json!({ "doctor_id": view.doctor_id, "specialty": view.specialty });
+    audit::record(tx, act.details(details)).await?;
+    let event = live::Event {
+        kind: action,
+        doctor_id: view.doctor_id,
+        patient_id: Some(view.patient_id),
+        location_id: view.location_id,
+        details: json!({ "waitlist_id": view.id }),
+        ..live::Event::default()
+    };
+    live::note(tx, event).await
+}

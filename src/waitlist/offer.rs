@@ -1,0 +1,162 @@
+//! Offering: a time that was given back is kept for the first who waits for one like it, and he is told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+use super::end::LAPSED;
+use super::model::Waiting;
+use super::store::{self, NewOffer};
+use crate::actor::Actor;
+use crate::appointments::slots::free_beside;
+use crate::appointments::{BookError, Booker, Kind, hold};
+use crate::audit::{self, Act};
+use crate::chores::{self, Chore, NewChore, Outcome};
+use crate::db::Tx;
+use crate::doctors::hours::{Open, Span};
+use crate::error::Problem;
+use crate::ids::{DoctorId, FreedTimeId, MessageId};
+use crate::live;
+use crate::outbox::{self, NewMessage};
+use crate::tenancy::Clinic;
+
+/// What is kept for less than this is not offered: nobody could answer.
+const SHORTEST: TimeDelta = TimeDelta::minutes(5);
+
+/// The message of an offer.
+const OFFERED: &str = "waitlist.offered";
+
+/// Does the chore of a freed time, as the app's list of chores wants it.
+pub fn job(clinic: Arc<Clinic>, chore: Chore) -> BoxFuture<'static, Result<Outcome, Problem>> {
+    Box::pin(async move { look(&clinic, FreedTimeId(chore.subject_id)).await })
+}
+
+/// Offers a freed time, and what is left of it, until nobody wants any of it. Done twice it goes on where it was.
+async fn look(clinic: &Clinic, id: FreedTimeId) -> Result<Outcome, Problem> {
+    let freed = store::freed(&mut clinic.read().await?, id).await?;
+    let Some((doctor, during)) = freed else {
+        return Ok(Outcome::Needless("somebody has looked"));
+    };
+    while offer_to_the_first(clinic, doctor, during).await? {}
+    store::forget_freed(&mut clinic.read().await?, id).await?;
+    Ok(Outcome::Done)
+}
+
+/// Makes one offer, or says that there is nobody whom it fits. Each offer takes one who waits out of the line, so this ends.
+async fn offer_to_the_first(
+    clinic: &Clinic,
+    doctor: DoctorId,
+    freed: Span,
+) -> Result<bool, Problem> {
+    let now = clinic.clock.now();
+    let mut conn = clinic.read().await?;
+    let mut free: HashMap<(Kind, Option<i64>), Vec<Open>> = HashMap::new();
+    let mut fitting: Vec<(Waiting, Vec<Open>)> = Vec::new();
+    for waiting in store::waiting(&mut conn, doctor, freed).await? {
+        let (kind, minutes) = (waiting.kind, waiting.duration_minutes);
+        let free = match free.get(&(kind, minutes)) {
+            Some(free) => free,
+            None => {
+                let found = free_beside(&mut conn, doctor, freed, kind, minutes, now).await?;
+                free.entry((kind, minutes)).or_insert(found)
+            }
+        };
+        let fits = |open: &&Open| {
+            waiting.location_id.is_none_or(|wanted| wanted == open.location_id)
+                && waiting.wish.admits(open.span, open.zone)
+                && !waiting.had.contains(&open.span.from)
+        };
+        let times: Vec<Open> = free.iter().filter(fits).copied().collect();
+        fitting.push((waiting, times));
+    }
+    drop(conn);
+    for (waiting, times) in &fitting {
+        for time in times {
+            if offer(clinic, waiting, doctor, time).await? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Keeps a time for one who waits, and tells him; false when either is not to be had any more.
+async fn offer(
+    clinic: &Clinic,
+    to: &Waiting,
+    doctor: DoctorId,
+    time: &Open,
+) -> Result<bool, Problem> {
+    let wanted = to.request(doctor, time.location_id, time.span);
+    let mut tx = clinic.begin_telling(Actor::platform(), &wanted.subjects()).await?;
+    let now = tx.now();
+    if !store::still_waits(&mut tx, to.id).await? {
+        return Ok(false);
+    }
+    // He may say yes until it is over, so it is over before it is too late for patients to book.
+    let (hold_minutes, lead_minutes) = store::rules(&mut tx).await?;
+    let minutes = |minutes: i32| TimeDelta::minutes(i64::from(minutes));
+    let until = (now + minutes(hold_minutes)).min(time.span.from - minutes(lead_minutes));
+    if until - now < SHORTEST {
+        return Ok(false);
+    }
+    let by = Booker { only_patient: Some(to.patient_id) };
+    let held = match hold::hold(&mut tx, &wanted, by, until, now).await {
+        Ok(held) => held,
+        Err(BookError::Db(error)) => return Err(error.into()),
+        // Somebody was faster, or the patient has another visit then.
+        Err(_) => return Ok(false),
+    };
+    let made = NewOffer {
+        id: held.id,
+        waitlist_id: to.id,
+        doctor_id: doctor,
+        location_id: held.location_id,
+        span: held.span,
+        until,
+    };
+    store::insert_offer(&mut tx, &made).await?;
+    tell(&mut tx, to, &made).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+async fn tell(tx: &mut Tx, to: &Waiting, offer: &NewOffer) -> sqlx::Result<()> {
+    let message = NewMessage {
+        purpose: OFFERED.to_owned(),
+        dedupe_key: format!("{OFFERED}:{}", offer.id),
+        subject_id: offer.id.0,
+        patient_id: Some(to.patient_id.0),
+        user_id: None,
+        payload_cipher: None,
+        channels: Vec::new(),
+        due_at: tx.now(),
+        expires_at: offer.until,
+    };
+    if let Some(id) = outbox::put(&mut **tx, &message).await? {
+        tx.note_message(MessageId(id));
+    }
+    let lapse =
+        NewChore { name: LAPSED, subject_id: offer.id.0, key: String::new(), due_at: offer.until };
+    chores::put(tx, &lapse).await?;
+    let act = Act::new(OFFERED, "waitlist", to.id).about(to.patient_id);
+    let details = json!({
+        "offer_id": offer.id,
+        "doctor_id": offer.doctor_id,
+        "starts_at": crate::time::show(offer.span.from),
+    });
+    audit::record(tx, act.details(details)).await?;
+    let event = live::Event {
+        kind: OFFERED,
+        appointment_id: None,
+        doctor_id: Some(offer.doctor_id),
+        patient_id: Some(to.patient_id),
+        location_id: Some(offer.location_id),
+        also: &[],
+        details: json!({ "waitlist_id": to.id }),
+    };
+    live::note(tx, event).await
+}

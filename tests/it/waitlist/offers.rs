@@ -1,0 +1,201 @@
+//! Whom a freed time is offered to.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_freed_time_is_offered_to_the_first_whom_it_fits_and_kept_for_him() {
+    let (platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    let visit = taken(&clinic, &desk, TEN).await;
+    let meera = clinic.another_patient().await;
+    let tuesdays = waits(&clinic, &desk, clinic.patients[0], json!({ "weekdays": [2] })).await;
+    let mornings = json!({ "weekdays": [1], "from_time": "09:00", "to_time": "12:00" });
+    let first = waits(&clinic, &desk, meera, mornings).await;
+    let later = waits(&clinic, &desk, clinic.patients[0], json!({})).await;
+
+    desk.delete(&visit).await.expect(200);
+
+    until("it is offered", async || status(&desk, &first).await == "offered").await;
+    until_looked(&clinic).await;
+    for path in [&tuesdays, &later] {
+        assert_eq!(status(&desk, path).await, "waiting");
+    }
+    let offer = entry(&desk, &first).await["offer"].clone();
+    assert_eq!((&offer["starts_at"], &offer["ends_at"]), (&json!(TEN), &json!(HALF_PAST)));
+    assert_eq!(offer["doctor_id"], json!(clinic.doctor));
+    let kept: i64 = clinic
+        .count("select round(extract(epoch from until - offered_at) / 60)::bigint from waitlist_offers")
+        .await;
+    assert_eq!(kept, 60, "the clinic's hold_minutes");
+    assert!(!slots(&clinic, &desk).await.contains(&TEN.to_owned()), "it is kept");
+    let other = desk.post("/appointments", &clinic.visit(TEN)).await.expect(409);
+    assert_eq!(other.problem(), "slot-taken");
+
+    let sent = "select count(*) from outbox where purpose = 'waitlist.offered' and status = 'sent'";
+    until("she is told", async || clinic.count(sent).await == 1).await;
+    let items = platform.inbox.items().await.unwrap();
+    let told = items.iter().find(|item| item.subject.starts_with("A time has come free")).unwrap();
+    assert!(told.body.contains("Dear Meera") && told.body.contains("10:00"), "{}", told.body);
+
+    let booked = accept(&desk, &first).await.expect(200);
+    assert_eq!(
+        (&booked.body["starts_at"], &booked.body["patient_id"]),
+        (&json!(TEN), &json!(meera))
+    );
+    assert_eq!(
+        accept(&desk, &first).await.expect(200).body["id"],
+        booked.body["id"],
+        "the same again"
+    );
+    let entry = entry(&desk, &first).await;
+    assert_eq!((&entry["status"], &entry["offer"]), (&json!("booked"), &Value::Null));
+    assert_eq!(entry["appointment_id"], booked.body["id"]);
+    assert_eq!(clinic.count("select count(*) from claims where hold_id is not null").await, 0);
+    assert_eq!(clinic.count("select count(*) from claims").await, 2);
+    let ahead =
+        "select count(*) from outbox where purpose = 'chore.offer_lapsed' and done_at is null";
+    assert_eq!(clinic.count(ahead).await, 0, "it does not lapse any more");
+    let late = desk.delete(&first).await.expect(409);
+    assert_eq!(late.problem(), "illegal-transition");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_let_pass_goes_to_the_next_and_comes_back_to_nobody() {
+    let (platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    let visit = taken(&clinic, &desk, TEN).await;
+    let meera = clinic.another_patient().await;
+    let first = waits(&clinic, &desk, clinic.patients[0], json!({})).await;
+    let second = waits(&clinic, &desk, meera, json!({})).await;
+    let third = waits(&clinic, &desk, clinic.patients[1], json!({})).await;
+    desk.delete(&visit).await.expect(200);
+    until("the first is asked", async || status(&desk, &first).await == "offered").await;
+
+    let declined = decline(&desk, &first).await.expect(200);
+    assert_eq!(declined.body["status"], "waiting", "he keeps his place");
+    assert_eq!(decline(&desk, &first).await.expect(409).problem(), "no-offer");
+    until("the second is asked", async || status(&desk, &second).await == "offered").await;
+    let_offers_lapse(&platform, &clinic).await;
+    until("the third is asked", async || status(&desk, &third).await == "offered").await;
+    assert_eq!(accept(&desk, &second).await.expect(409).problem(), "no-offer");
+    desk.delete(&third).await.expect(200);
+
+    until_looked(&clinic).await;
+    for path in [&first, &second] {
+        assert_eq!(status(&desk, path).await, "waiting", "nobody is asked twice");
+    }
+    assert_eq!(clinic.count("select count(*) from claims").await, 0);
+    assert!(slots(&clinic, &desk).await.contains(&TEN.to_owned()), "everybody's again");
+    let ended: Vec<String> =
+        sqlx::query_scalar("select status from waitlist_offers order by offered_at")
+            .fetch_all(&mut clinic.connection().await)
+            .await
+            .unwrap();
+    assert_eq!(ended, ["declined", "lapsed", "withdrawn"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_of_giving_a_time_back_offers_it() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    for (n, way) in ["cancel", "no-show", "move", "series"].into_iter().enumerate() {
+        let at = format!("2099-02-0{}T04:30:00Z", n + 1);
+        let day = format!("2099-02-0{}", n + 1);
+        let visit = taken(&clinic, &desk, &at).await;
+        let how = json!({ "first_day": day, "last_day": day });
+        let path = waits(&clinic, &desk, clinic.patients[0], how).await;
+        match way {
+            "cancel" => drop(desk.delete(&visit).await.expect(200)),
+            "no-show" => drop(
+                desk.send(desk.request(reqwest::Method::POST, &format!("{visit}/no-show")))
+                    .await
+                    .expect(200),
+            ),
+            "move" => {
+                let away = clinic.visit_of(clinic.patients[1], "2099-03-01T04:30:00Z");
+                desk.put(&visit, "*", &away).await.expect(200);
+            }
+            _ => {
+                let twice = json!({
+                    "patient_id": clinic.patients[1], "doctor_id": clinic.doctor, "kind": "in_person",
+                    "starts_at": "2099-02-04T05:00:00Z", "every_days": 7, "count": 2,
+                });
+                let series = desk.post("/appointments/series", &twice).await.expect(201).id();
+                desk.delete(&format!("/appointments/series/{series}")).await.expect(200);
+            }
+        }
+        until(way, async || status(&desk, &path).await == "offered").await;
+        let expected = if way == "series" { at.replace("04:30", "05:00") } else { at };
+        assert_eq!(entry(&desk, &path).await["offer"]["starts_at"], json!(expected), "{way}");
+        desk.delete(&path).await.expect(200);
+        until_looked(&clinic).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_specialty_is_any_doctor_of_it_and_what_is_left_goes_to_the_next() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    sqlx::query("update doctors set specialties = '{Kayachikitsa}'")
+        .execute(&mut clinic.connection().await)
+        .await
+        .unwrap();
+    let mut long = clinic.visit_of(clinic.patients[1], TEN);
+    long["duration_minutes"] = json!(60);
+    let visit = desk.post("/appointments", &long).await.expect(201).id();
+    let by_specialty = |more: Value| {
+        let mut how = json!({ "doctor_id": null, "specialty": "kayachikitsa" });
+        how.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        how
+    };
+    let meera = clinic.another_patient().await;
+    let too_long = json!({ "duration_minutes": 120, "from_time": "09:30", "to_time": "11:00" });
+    let nowhere = waits(&clinic, &desk, clinic.patients[0], by_specialty(too_long)).await;
+    let first = waits(&clinic, &desk, clinic.patients[0], by_specialty(json!({}))).await;
+    let second = waits(&clinic, &desk, meera, json!({})).await;
+
+    desk.delete(&format!("/appointments/{visit}")).await.expect(200);
+
+    until("both are asked", async || {
+        status(&desk, &first).await == "offered" && status(&desk, &second).await == "offered"
+    })
+    .await;
+    until_looked(&clinic).await;
+    let starts = [entry(&desk, &first).await, entry(&desk, &second).await]
+        .map(|entry| entry["offer"]["starts_at"].clone());
+    assert_eq!(starts, [json!(TEN), json!(HALF_PAST)]);
+    assert_eq!(status(&desk, &nowhere).await, "waiting");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_offered_what_he_could_not_book() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    let visit = taken(&clinic, &desk, TEN).await;
+    // He is with somebody else at ten.
+    let busy = waits(&clinic, &desk, clinic.patients[0], json!({})).await;
+    let away = json!({
+        "patient_id": clinic.patients[0], "doctor_id": clinic.doctor, "kind": "in_person", "starts_at": TEN,
+        "overbook": { "reason": "his mother's visit" },
+    });
+    let beside = desk.post("/appointments", &away).await.expect(201).id();
+
+    desk.delete(&visit).await.expect(200);
+    until_looked(&clinic).await;
+    assert_eq!(status(&desk, &busy).await, "waiting");
+    desk.delete(&format!("/appointments/{beside}")).await.expect(200);
+    until("now he is", async || status(&desk, &busy).await == "offered").await;
+    desk.delete(&busy).await.expect(200);
+    until_looked(&clinic).await;
+
+    // Patients may book no such time.
+    sqlx::query("update scheduling_rules set horizon_days = 30")
+        .execute(&mut clinic.connection().await)
+        .await
+        .unwrap();
+    let far = taken(&clinic, &desk, HALF_PAST).await;
+    let patient = waits(&clinic, &desk, clinic.patients[0], json!({})).await;
+    desk.delete(&far).await.expect(200);
+    until_looked(&clinic).await;
+    assert_eq!(status(&desk, &patient).await, "waiting");
+}
