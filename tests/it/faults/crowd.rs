@@ -1,5 +1,5 @@
-//! Promise 2 under fire: nothing is booked twice. A crowd books, moves, cancels, reopens and doubles on purpose, at two instances
-//! that are killed at random; then a checker that knows none of this code looks at what stands.
+//! Promise 2 under fire: nothing is booked twice. A crowd books, moves, cancels, reopens, doubles on purpose, waits and takes what
+//! it is offered, at two instances that are killed at random; then a checker that knows none of this code looks at what stands.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Scene;
-use crate::support::{Caller, PASSWORD, Process, SmtpServer, nadi};
+use crate::support::{Caller, PASSWORD, Process, SmtpServer, nadi, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_booked_twice_by_a_crowd_at_instances_that_are_killed() {
@@ -22,6 +22,7 @@ async fn nothing_is_booked_twice_by_a_crowd_at_instances_that_are_killed() {
     assert!(seen.booked > 40 && seen.moved > 0 && seen.cancelled > 0, "{seen:?}");
     assert!(seen.refused > 0, "nobody wanted what another had: {seen:?}");
     assert!(seen.in_series > 0 && seen.cut_off > 0, "{seen:?}");
+    assert!(seen.waiting > 0 && seen.offered > 0 && seen.accepted > 0, "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,6 +44,9 @@ struct Seen {
     moved: usize,
     cancelled: usize,
     in_series: usize,
+    waiting: usize,
+    offered: usize,
+    accepted: usize,
     refused: usize,
     cut_off: usize,
 }
@@ -53,6 +57,8 @@ struct Counts {
     moved: AtomicUsize,
     cancelled: AtomicUsize,
     in_series: AtomicUsize,
+    waiting: AtomicUsize,
+    accepted: AtomicUsize,
     refused: AtomicUsize,
     cut_off: AtomicUsize,
     enough: AtomicBool,
@@ -110,6 +116,7 @@ async fn let_loose(crowd: Crowd) -> Seen {
     assert!(told.iter().all(|id| kept.contains(id)), "whoever was told of a booking has it");
     let doctor = nadi(&scene.platform.settings(), &["doctor", "--json"]).await;
     assert!(doctor.stdout.contains("nothing is booked twice at 1 clinics"), "{}", doctor.stdout);
+    let offered = holds_are_offers(&scene).await;
     let count = |of: &AtomicUsize| of.load(SeqCst);
     let counts = &place.counts;
     Seen {
@@ -117,9 +124,40 @@ async fn let_loose(crowd: Crowd) -> Seen {
         moved: count(&counts.moved),
         cancelled: count(&counts.cancelled),
         in_series: count(&counts.in_series),
+        waiting: count(&counts.waiting),
+        offered,
+        accepted: count(&counts.accepted),
         refused: count(&counts.refused),
         cut_off: count(&counts.cut_off),
     }
+}
+
+/// What is kept is kept by an open offer, and every open offer keeps its time; whoever was booked from the list has that visit. How
+/// many offers there were.
+async fn holds_are_offers(scene: &Scene) -> usize {
+    // What a dead instance had begun is anybody's once its lease is over: time passes.
+    sqlx::query(
+        "update outbox set leased_until = now() where done_at is null and leased_until is not null",
+    )
+    .execute(&mut scene.clinic.connection().await)
+    .await
+    .unwrap();
+    scene.clinic.let_it_be_due(&scene.platform, "chore.time_freed").await;
+    let freed = "select count(*) from freed_times";
+    until("whoever waits was asked", async || scene.clinic.count(freed).await == 0).await;
+    for faults in [
+        "select count(*) from claims c where c.hold_id is not null
+         and not exists (select from waitlist_offers o where o.id = c.hold_id and o.status = 'open')",
+        "select count(*) from waitlist_offers o where o.status = 'open' and o.until > now()
+         and not exists (select from claims c where c.hold_id = o.id and c.subject_id = o.doctor_id)",
+        "select count(*) from waitlist w where w.status = 'booked' and not exists (
+           select from appointments a where a.id = w.appointment_id and a.patient_id = w.patient_id)",
+        "select count(*) from waitlist_offers o join waitlist w on w.id = o.waitlist_id
+         where (o.status = 'accepted') <> (w.status = 'booked') and o.status = 'accepted'",
+    ] {
+        assert_eq!(scene.clinic.count(faults).await, 0, "{faults}");
+    }
+    scene.clinic.count("select count(*) from waitlist_offers").await as usize
 }
 
 /// So many doctors, each like the clinic's own.
@@ -175,6 +213,7 @@ fn some_time() -> String {
 /// One client, until it is enough. The visits that it was told of.
 async fn act(n: usize, desk: Caller, place: Arc<Place>) -> Vec<String> {
     let (mut told, mut mine): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
+    let mut entry: Option<String> = None;
     let counts = &place.counts;
     while !counts.enough.load(SeqCst) {
         let address = place.addresses.choose(&mut rand::rng()).unwrap().borrow().clone();
@@ -187,7 +226,7 @@ async fn act(n: usize, desk: Caller, place: Arc<Place>) -> Vec<String> {
             visit["overbook"] = json!({ "reason": "an emergency" });
         }
         let standing = mine.choose(&mut rand::rng()).cloned();
-        let (request, count) = match (rand::random::<u8>() % 8, standing) {
+        let (request, count) = match (rand::random::<u8>() % 10, standing) {
             (0, Some(standing)) => {
                 let path = format!("/appointments/{}", standing["id"].as_str().unwrap());
                 (desk.request(Method::DELETE, &path), &counts.cancelled)
@@ -209,6 +248,18 @@ async fn act(n: usize, desk: Caller, place: Arc<Place>) -> Vec<String> {
                 let request = desk.request(Method::POST, "/appointments/series").json(&series);
                 (request, &counts.in_series)
             }
+            (6, _) if entry.is_some() => {
+                let path = format!("/waitlist/{}/accept", entry.as_ref().unwrap());
+                (desk.request(Method::POST, &path), &counts.accepted)
+            }
+            (7, _) if entry.is_none() => {
+                let body = json!({ "patient_id": place.patients[n], "doctor_id": doctor });
+                (desk.request(Method::POST, "/waitlist").json(&body), &counts.waiting)
+            }
+            (8, _) if entry.is_some() && rand::random::<bool>() => {
+                let path = format!("/waitlist/{}", entry.as_ref().unwrap());
+                (desk.request(Method::DELETE, &path), &counts.refused)
+            }
             _ => (desk.request(Method::POST, "/appointments").json(&visit), &counts.booked),
         };
         let Ok(answer) = request.send().await else {
@@ -221,6 +272,14 @@ async fn act(n: usize, desk: Caller, place: Arc<Place>) -> Vec<String> {
             200 | 201 => {
                 count.fetch_add(1, SeqCst);
                 let body: Value = serde_json::from_str(&text).unwrap_or_default();
+                if body["weekdays"].is_array() {
+                    let waits = body["status"] == "waiting";
+                    entry = body["id"].as_str().filter(|_| waits).map(str::to_owned);
+                    continue;
+                }
+                if std::ptr::eq(count, &counts.accepted) {
+                    entry = None;
+                }
                 let views = body["items"].as_array().cloned().unwrap_or_else(|| vec![body]);
                 for view in views.into_iter().filter(|view| view["id"].is_string()) {
                     told.push(view["id"].as_str().unwrap().to_owned());
