@@ -27,10 +27,11 @@ create table waitlist (
   constraint booked_has_its_visit check ((status = 'booked') = (appointment_id is not null))
 );
 create index waitlist_line on waitlist (created_at, id) where status = 'waiting';
-create index waitlist_patient on waitlist (patient_id, created_at);
+create index waitlist_settled on waitlist (status, created_at, id) where status <> 'waiting';
+create index waitlist_patient on waitlist (patient_id, created_at, id);
 revoke delete on waitlist from nadi_clinic;
 
--- A time that was given back, until somebody has looked whom to offer it to.
+-- A time that was given back, until nobody is left whom it might be offered to.
 create table freed_times (
   id        uuid        primary key,
   doctor_id uuid        not null references doctors,
@@ -43,6 +44,7 @@ revoke update on freed_times from nadi_clinic;
 create table waitlist_offers (
   id          uuid        primary key,
   waitlist_id uuid        not null references waitlist,
+  patient_id  uuid        not null references patients,
   doctor_id   uuid        not null references doctors,
   location_id uuid        not null references locations,
   during      tstzrange   not null check (not isempty(during) and lower_inc(during) and not upper_inc(during)),
@@ -52,9 +54,10 @@ create table waitlist_offers (
   ended_at    timestamptz,
   constraint offer_is_open_or_has_ended check ((status = 'open') = (ended_at is null))
 );
--- One at a time, and none twice: whoever let a time pass is not asked about it again.
-create unique index waitlist_offers_open on waitlist_offers (waitlist_id) where status = 'open';
-create unique index waitlist_offers_once on waitlist_offers (waitlist_id, doctor_id, lower(during));
+-- A patient has one at a time, and none twice: whoever let a time pass is not asked about it again.
+create unique index waitlist_offers_open on waitlist_offers (patient_id) where status = 'open';
+create unique index waitlist_offers_once on waitlist_offers (patient_id, doctor_id, lower(during));
+create index waitlist_offers_waitlist on waitlist_offers (waitlist_id);
 revoke delete on waitlist_offers from nadi_clinic;
 
 update clinic_identity set schema_level = 17; -- only adds: older binaries may go on

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::diary::{self, Diary, DoctorDiary, PatientDiary};
 use super::fitting::{Claim, Fitting, NotNow, Seated, Window, is_place, usual_length};
 use super::model::{AppointmentRequest, AppointmentView, Status, Taken};
+use super::seats::{Taken as Seat, seat_for};
 use super::store::{self, Writing};
 use crate::db::Tx;
 use crate::doctors::hours::{But, Open, Span};
@@ -176,6 +177,33 @@ pub(super) fn decided_by(
         doctor_name: doctor.name.clone(),
         claims,
         overbook_reason: new.overbook.as_ref().filter(|_| doubled).map(|o| o.reason.clone()),
+    })
+}
+
+/// Decides about a visit whose seats were kept for it: whether the doctor still sits there, and the patient is free.
+pub(super) async fn decide_kept(
+    tx: &mut Tx,
+    new: &AppointmentRequest,
+    by: Booker,
+    kept: Vec<Claim>,
+    now: DateTime<Utc>,
+) -> Result<Decided, BookError> {
+    let diary = diary::read(tx, &new.asks(new.widest(), None), now).await?;
+    let (doctor, patient) = whoever_is_there(&diary, new, by)?;
+    let span = new.span(usual_length(&diary, doctor));
+    let open = sits_at(&diary, doctor, span, new)?;
+    let own: Vec<Seat> =
+        diary.taken.iter().filter(|(of, _)| *of == patient.id.0).map(|(_, taken)| *taken).collect();
+    let seat = seat_for(&own, span, 1, false).ok_or(BookError::SlotTaken)?;
+    let mut claims = kept;
+    claims.push(Claim { subject: patient.id.0, seat, during: span });
+    Ok(Decided {
+        span,
+        location_id: open.location_id,
+        patient_name: patient.name.clone(),
+        doctor_name: doctor.name.clone(),
+        claims,
+        overbook_reason: None,
     })
 }
 

@@ -64,6 +64,8 @@ pub(super) async fn promote(tx: &mut Tx, doctor: DoctorId, freed: Span) -> sqlx:
     // What was kept free around the visit is free again too.
     let freed = Span::new(freed.from - MOST_AROUND, freed.to + MOST_AROUND);
     let now = tx.now();
+    // The constraint would count what has lapsed: a seat that looks free would not be.
+    store::forget_lapsed(tx, &[doctor.0], now).await?;
     for (appointment, from, to) in store::overbooked_claims(tx, doctor, freed).await? {
         let span = Span::new(from, to);
         let (capacity, taken) = diary::of_doctor(tx, doctor, span, appointment, now).await?;

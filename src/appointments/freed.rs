@@ -4,7 +4,7 @@
 use crate::chores::{self, NewChore};
 use crate::db::Tx;
 use crate::doctors::hours::Span;
-use crate::ids::{DoctorId, FreedTimeId};
+use crate::ids::{DoctorId, FreedTimeId, HoldId};
 
 /// The name of the chore of a freed time. Its subject is the time's row.
 pub const NAME: &str = "time_freed";
@@ -28,6 +28,28 @@ pub async fn note(tx: &mut Tx, doctor: DoctorId, during: Span) -> sqlx::Result<(
     .bind(during.to)
     .execute(&mut **tx)
     .await?;
-    let look = NewChore { name: NAME, subject_id: id.0, key: String::new(), due_at: now };
+    look_at(tx, id, String::new()).await
+}
+
+/// Has all that is free yet looked at again: somebody who was considering another time is in the line again. `why` tells this
+/// occasion from others.
+///
+/// # Errors
+/// The database's.
+pub async fn look_again(tx: &mut Tx, why: HoldId) -> sqlx::Result<()> {
+    let left: Vec<FreedTimeId> = sqlx::query_scalar(
+        "select id from freed_times where upper(during) > $1 order by freed_at, id",
+    )
+    .bind(tx.now())
+    .fetch_all(&mut **tx)
+    .await?;
+    for id in left {
+        look_at(tx, id, why.to_string()).await?;
+    }
+    Ok(())
+}
+
+async fn look_at(tx: &mut Tx, id: FreedTimeId, key: String) -> sqlx::Result<()> {
+    let look = NewChore { name: NAME, subject_id: id.0, key, due_at: tx.now() };
     chores::put(tx, &look).await
 }

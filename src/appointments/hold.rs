@@ -1,14 +1,15 @@
 //! Holding: a time is kept for somebody who has not said yes. It claims the doctor and the resources as a visit would, until an
-//! instant; then whoever books takes it. Whoever says yes in time is booked in the transaction that releases the hold.
+//! instant; then whoever books takes it. Whoever says yes in time is booked on the seats that were kept.
 
 use chrono::{DateTime, Utc};
 
-use super::book::{BookError, Booker, decide};
-use super::model::AppointmentRequest;
+use super::book::{BookError, Booker, Word, decide, decide_kept, write};
+use super::cancel::promote;
+use super::model::{AppointmentRequest, AppointmentView};
 use super::store::{self, Claimer};
 use crate::db::Tx;
 use crate::doctors::hours::Span;
-use crate::ids::{HoldId, LocationId};
+use crate::ids::{DoctorId, HoldId, LocationId};
 
 /// A time that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +41,32 @@ pub async fn hold(
     Ok(Held { id, span: decided.span, location_id: decided.location_id })
 }
 
-/// Gives a kept time back: before its visit is booked in the same transaction, or because nobody wants it. False when it is gone
-/// already. The transaction holds the locks of its subjects.
+/// Books what was kept, on the seats that were kept: what came to be beside it meanwhile does not matter. `None` when it is kept no
+/// more. The transaction, opened for telling, holds the locks of the visit's subjects.
+///
+/// # Errors
+/// When the patient has another visit then, or the doctor does not sit there any more.
+pub async fn redeem(
+    tx: &mut Tx,
+    id: HoldId,
+    wanted: &AppointmentRequest,
+    by: Booker,
+    now: DateTime<Utc>,
+) -> Result<Option<AppointmentView>, BookError> {
+    let kept = store::take_hold(tx, id).await?;
+    if kept.is_empty() {
+        return Ok(None);
+    }
+    let decided = decide_kept(tx, wanted, by, kept, now).await?;
+    write(tx, wanted, decided, None, Word::Given, now).await.map(Some)
+}
+
+/// Gives a kept time of a doctor's back, if it is kept yet; whoever was squeezed in beside it moves up. The transaction holds the
+/// locks of its subjects.
 ///
 /// # Errors
 /// The database's.
-pub async fn release(tx: &mut Tx, id: HoldId) -> sqlx::Result<bool> {
-    store::release_hold(tx, id).await
+pub async fn release(tx: &mut Tx, id: HoldId, doctor: DoctorId, during: Span) -> sqlx::Result<()> {
+    store::take_hold(tx, id).await?;
+    promote(tx, doctor, during).await
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use self::subject::{Outcome, Subject};
 use crate::actor::Actor;
 use crate::audit::Trail;
+use crate::db::Tries;
 use crate::error::Problem;
 use crate::http::context::Context;
 use crate::tenancy::Clinic;
@@ -76,16 +77,22 @@ async fn act(
     text: &str,
     action: Action,
 ) -> Result<Subject, Problem> {
+    let mut tries = Tries::default();
     for _ in 0..3 {
         let (token, subject) = look(clinic, text).await?;
         let mut tx = clinic.begin_telling(actor.clone(), &subject.locks()).await?;
-        match subject.answer(&mut tx, &token, action).await? {
-            Outcome::Done => tx.commit().await?,
-            Outcome::AlreadySo => drop(tx),
-            Outcome::InVain(problem) => return Err(problem),
-            Outcome::Again => continue,
+        let outcome = match subject.answer(&mut tx, &token, action).await {
+            Err(error) if tries.again(&error) => continue,
+            other => other?,
+        };
+        if matches!(outcome, Outcome::Again) {
+            continue;
         }
-        return Ok(look(clinic, text).await?.1);
+        tx.commit().await?;
+        match outcome {
+            Outcome::InVain(problem) => return Err(problem),
+            _ => return Ok(look(clinic, text).await?.1),
+        }
     }
     Err(Problem::conflict("conflict", "the clinic is changing this visit just now; try again"))
 }

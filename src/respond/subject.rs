@@ -118,17 +118,17 @@ impl Subject {
                     false => Ok(()),
                 }
             }
-            Subject::Offer(offer) => {
-                let told = matches!(offer.status, OfferStatus::Accepted | OfferStatus::Declined);
-                match offer.is_open(now) || told && now < offer.starts_at {
-                    true => Ok(()),
-                    false => Err(not_kept()),
-                }
-            }
+            Subject::Offer(offer) => match offer.status {
+                OfferStatus::Accepted if !offer.stands => Err(outdated()),
+                _ if offer.starts_at <= now => Err(expired()),
+                OfferStatus::Accepted | OfferStatus::Declined => Ok(()),
+                _ if offer.is_open(now) => Ok(()),
+                _ => Err(not_kept()),
+            },
         }
     }
 
-    /// Answers. The transaction is one opened for telling, with [`Subject::locks`]. Only what is `Done` may be committed.
+    /// Answers. The transaction is one opened for telling, with [`Subject::locks`]; what is not `Again` is to be committed.
     ///
     /// # Errors
     /// The database's.
@@ -166,7 +166,10 @@ impl Subject {
                     Answered::Booked(_) | Answered::Declined => Outcome::Done,
                     Answered::AlreadySo => Outcome::AlreadySo,
                     Answered::Over => Outcome::InVain(not_kept()),
-                    Answered::Refused(why) => Outcome::InVain(Problem::conflict("slot-taken", why)),
+                    Answered::Refused => {
+                        let words = "you have another visit then: move that one first";
+                        Outcome::InVain(Problem::conflict("slot-taken", words))
+                    }
                 })
             }
         }

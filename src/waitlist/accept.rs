@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::reply::Offered;
 use super::store;
-use crate::appointments::{AppointmentView, BookError, Booker, book, hold};
+use crate::appointments::{AppointmentView, BookError, Booker, freed, hold};
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::live;
@@ -32,16 +32,16 @@ pub async fn accept(
     offer: &Offered,
     now: DateTime<Utc>,
 ) -> Result<AppointmentView, AcceptError> {
-    // Kept by a lapsed hold it may be somebody else's; and who came first has it.
-    if !offer.is_open(now) || !hold::release(tx, offer.id).await? {
+    if !offer.is_open(now) {
         return Err(AcceptError::Over);
     }
-    // As it was offered, whoever says yes on the patient's behalf.
-    let by = Booker { only_patient: Some(offer.patient_id) };
-    let visit = book(tx, &offer.request(), by, now).await?;
+    let by = Booker { only_patient: None };
+    let visit = hold::redeem(tx, offer.id, &offer.request(), by, now).await?;
+    let visit = visit.ok_or(AcceptError::Over)?;
     store::end_offer(tx, offer.id, "accepted").await?;
     store::settle(tx, offer.waitlist_id, Some(visit.id)).await?;
     outbox::withdraw(&mut **tx, offer.id.0).await?;
+    freed::look_again(tx, offer.id).await?; // the patient may wait for something else as well
     let act = Act::new("waitlist.accepted", "waitlist", offer.waitlist_id).about(offer.patient_id);
     let details = json!({ "offer_id": offer.id, "appointment_id": visit.id });
     audit::record(tx, act.details(details)).await?;

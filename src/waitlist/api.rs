@@ -2,15 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use poem_openapi::OpenApi;
-use serde_json::json;
 
-use super::end::{WITHDRAWN, end};
-use super::model::{ListWaitlist, Status, WaitlistRequest, WaitlistView};
+use super::leave::{LeaveError, leave, record};
+use super::model::{ListWaitlist, WaitlistRequest, WaitlistView};
 use super::reply::{Answer, Answered, answer};
-use super::store::{self, Now};
+use super::store::{self, Narrow, Now};
 use crate::appointments::AppointmentView;
 use crate::appointments::reply::find;
-use crate::audit::{self, Act, Seen};
+use crate::audit::Seen;
 use crate::auth::may::{ReadAppointments, ReadWaitlist, WriteAppointments};
 use crate::auth::{May, Permission, Role};
 use crate::db::{Tries, Tx};
@@ -23,8 +22,8 @@ use crate::http::page::Listing;
 use crate::http::path::Path;
 use crate::http::payload::{Created, Payload, Stored};
 use crate::ids::{AppointmentId, WaitlistId};
-use crate::live;
 use crate::tenancy::Clinic;
+use crate::tenancy::pools::Conn;
 
 /// Those who wait for a time.
 pub struct WaitlistApi;
@@ -33,7 +32,7 @@ pub struct WaitlistApi;
 impl WaitlistApi {
     /// List who waits, first come first
     ///
-    /// A patient sees the own entries alone; a therapist, to whom nobody is booked, none.
+    /// Those who wait yet, offered a time or not, unless `status` says otherwise. A patient sees the own entries alone; a therapist, to whom nobody is booked, none.
     #[oai(path = "/waitlist", method = "get", operation_id = "listWaitlist")]
     async fn list(
         &self,
@@ -50,9 +49,13 @@ impl WaitlistApi {
             return Ok(Payload(Listing::whole(Vec::new())));
         }
         let patient = only.or(query.patient_id);
-        let mut conn = clinic.read().await?;
-        let rows =
-            store::list(&mut conn, now(&clinic), &query, patient, after, page.fetch()).await?;
+        let narrow =
+            Narrow { doctor: query.doctor_id, status: query.status, after, limit: page.fetch() };
+        let (mut conn, now) = (clinic.read().await?, now(&clinic));
+        let rows = match patient {
+            Some(patient) => store::of_patient(&mut conn, now, patient, &narrow).await?,
+            None => store::of_everybody(&mut conn, now, &narrow).await?,
+        };
         drop(conn);
         let listing = page.of(rows, |one| (one.created_at, one.id));
         let mut seen = Seen::list("waitlist", &listing.items, |one| one.id.0);
@@ -64,7 +67,8 @@ impl WaitlistApi {
     /// Join the waitlist
     ///
     /// For a doctor or a specialty, on days and in hours that suit. A time that is given back from now on is offered to the first whom
-    /// it fits, and kept for `hold_minutes`. What is free already is not offered: book it.
+    /// it fits, and kept for `hold_minutes`. What is free already is not offered: book it. A patient has ten entries at most (`409
+    /// too-many`), and one offer at a time.
     #[oai(path = "/waitlist", method = "post", operation_id = "joinWaitlist")]
     async fn join(
         &self,
@@ -79,16 +83,20 @@ impl WaitlistApi {
         }
         let new = body.read()?;
         let only = who.only_patient()?;
-        let mut tx = clinic.begin_telling(who.actor(), &[]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[new.patient_id.0]).await?;
         let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
             Found::Done(response) => return Ok(Replayable::Replayed(response)),
             Found::New(kept) => kept,
         };
         let own = only.is_none_or(|own| own == new.patient_id);
         refuse_unknown(store::known(&mut tx, &new).await?, own)?;
+        if store::count_of(&mut tx, new.patient_id).await? >= MOST_ENTRIES {
+            let words = format!("a patient waits for {MOST_ENTRIES} things at most");
+            return Err(Problem::conflict("too-many", words));
+        }
         let id = WaitlistId::new();
         store::insert(&mut tx, id, &new).await?;
-        let view = store::by_id(&mut tx, now(&clinic), id).await?.ok_or_else(Problem::not_found)?;
+        let view = by_id(&mut tx, &clinic, id).await?;
         record(&mut tx, "waitlist.joined", &view).await?;
         let location = format!("/waitlist/{id}");
         Replayable::commit(tx, kept, Created { etag: ETag(view.version), location, view }).await
@@ -122,30 +130,18 @@ impl WaitlistApi {
         let seen = visible(&clinic, &who, id.0).await?;
         if_match.honour(ETag(seen.version))?;
         nothing.read()?;
-        let (mut tx, standing) = locked(&clinic, &who, seen).await?;
-        if_match.honour(ETag(standing.version))?;
-        match standing.status {
-            Status::Withdrawn => {
-                return Ok(Stored { etag: ETag(standing.version), view: standing });
+        let mut tries = Tries::default();
+        loop {
+            let (mut tx, standing) = locked(&clinic, &who, seen.clone()).await?;
+            if_match.honour(ETag(standing.version))?;
+            match leave(&mut tx, &standing).await {
+                Err(LeaveError::Db(error)) if tries.again(&error) => continue,
+                other => other?,
             }
-            Status::Booked => {
-                return Err(Problem::conflict("illegal-transition", "it has come to a visit")
-                    .with("from", standing.status.as_str())
-                    .with("to", Status::Withdrawn.as_str()));
-            }
-            Status::Waiting | Status::Offered | Status::Expired => {}
+            let view = by_id(&mut tx, &clinic, id.0).await?;
+            tx.commit().await?;
+            return Ok(Stored { etag: ETag(view.version), view });
         }
-        if let Some(open) = &standing.offer
-            && let Some(offer) = store::offered(&mut tx, open.id).await?
-        {
-            end(&mut tx, &offer, WITHDRAWN).await?;
-        }
-        store::settle(&mut tx, id.0, None).await?;
-        let view =
-            store::by_id(&mut tx, now(&clinic), id.0).await?.ok_or_else(Problem::not_found)?;
-        record(&mut tx, "waitlist.left", &view).await?;
-        tx.commit().await?;
-        Ok(Stored { etag: ETag(view.version), view })
     }
 
     /// Take the time that is offered
@@ -178,8 +174,14 @@ impl WaitlistApi {
                     tx.commit().await?;
                     return Ok(Stored { etag: ETag(visit.version), view: *visit });
                 }
-                Ok(Answered::Refused(why)) => return Err(Problem::conflict("slot-taken", why)),
-                Ok(_) => return Err(no_offer()),
+                Ok(Answered::Refused) => {
+                    let words = "the patient has another visit then: move that one first";
+                    return Err(Problem::conflict("slot-taken", words));
+                }
+                Ok(_) => {
+                    tx.commit().await?;
+                    return Err(no_offer());
+                }
                 Err(error) if tries.again(&error) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -199,18 +201,25 @@ impl WaitlistApi {
     ) -> Result<Stored<WaitlistView>, Problem> {
         let seen = visible(&clinic, &who, id.0).await?;
         nothing.read()?;
-        let (mut tx, standing) = locked(&clinic, &who, seen).await?;
-        let open = standing.offer.ok_or_else(no_offer)?;
-        match answer(&mut tx, open.id, Answer::Decline).await? {
-            Answered::Declined => {}
-            _ => return Err(no_offer()),
+        let mut tries = Tries::default();
+        loop {
+            let (mut tx, standing) = locked(&clinic, &who, seen.clone()).await?;
+            let open = standing.offer.ok_or_else(no_offer)?;
+            match answer(&mut tx, open.id, Answer::Decline).await {
+                Ok(Answered::Declined) => {}
+                Ok(_) => return Err(no_offer()),
+                Err(error) if tries.again(&error) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let view = by_id(&mut tx, &clinic, id.0).await?;
+            tx.commit().await?;
+            return Ok(Stored { etag: ETag(view.version), view });
         }
-        let view =
-            store::by_id(&mut tx, now(&clinic), id.0).await?.ok_or_else(Problem::not_found)?;
-        tx.commit().await?;
-        Ok(Stored { etag: ETag(view.version), view })
     }
 }
+
+/// Entries of a patient that wait at one time.
+const MOST_ENTRIES: i64 = 10;
 
 fn now(clinic: &Clinic) -> Now {
     Now { at: clinic.clock.now(), zone: clinic.zone }
@@ -254,6 +263,10 @@ async fn locked<P: Permission>(
     Err(Problem::conflict("conflict", "the clinic is making offers just now; try again"))
 }
 
+async fn by_id(conn: &mut Conn, clinic: &Clinic, id: WaitlistId) -> Result<WaitlistView, Problem> {
+    store::by_id(conn, now(clinic), id).await?.ok_or_else(Problem::not_found)
+}
+
 async fn booked(clinic: &Clinic, id: AppointmentId) -> Result<Stored<AppointmentView>, Problem> {
     let visit = find(&mut clinic.read().await?, id).await?.ok_or_else(Problem::not_found)?;
     Ok(Stored { etag: ETag(visit.version), view: visit })
@@ -275,19 +288,4 @@ fn refuse_unknown(
         .map(|(_, pointer, words)| FieldError::body(pointer, "not_found", words))
         .collect();
     if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
-}
-
-async fn record(tx: &mut Tx, action: &'static str, view: &WaitlistView) -> sqlx::Result<()> {
-    let act = Act::new(action, "waitlist", view.id).about(view.patient_id);
-    let details = json!({ "doctor_id": view.doctor_id, "specialty": view.specialty });
-    audit::record(tx, act.details(details)).await?;
-    let event = live::Event {
-        kind: action,
-        doctor_id: view.doctor_id,
-        patient_id: Some(view.patient_id),
-        location_id: view.location_id,
-        details: json!({ "waitlist_id": view.id }),
-        ..live::Event::default()
-    };
-    live::note(tx, event).await
 }

@@ -56,10 +56,9 @@ pub async fn end(tx: &mut Tx, offer: &Offered, how: How) -> sqlx::Result<()> {
     if !store::end_offer(tx, offer.id, how.status).await? {
         return Ok(());
     }
-    // Lapsed, it may have been booked by somebody by now: then there is nothing to pass on.
-    if hold::release(tx, offer.id).await? {
-        freed::note(tx, offer.doctor_id, offer.span()).await?;
-    }
+    hold::release(tx, offer.id, offer.doctor_id, offer.span()).await?;
+    freed::look_again(tx, offer.id).await?;
+    freed::note(tx, offer.doctor_id, offer.span()).await?;
     outbox::withdraw(&mut **tx, offer.id.0).await?;
     let act = Act::new(how.event, "waitlist", offer.waitlist_id).about(offer.patient_id);
     audit::record(tx, act.details(json!({ "offer_id": offer.id }))).await?;

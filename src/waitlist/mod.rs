@@ -6,6 +6,7 @@
 mod accept;
 pub mod api;
 mod end;
+mod leave;
 mod line;
 mod model;
 mod offer;

@@ -132,6 +132,7 @@ fn minute(value: serde_json::Value) -> Result<NaiveTime, Fault> {
 
 impl Readable for WaitlistRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
+        let is_for_nobody = !fields.gives("doctor_id") && !fields.gives("specialty");
         let patient_id = fields.required("patient_id", fields::id);
         let doctor_id = fields.optional("doctor_id", fields::id);
         let specialty = fields.optional("specialty", fields::line(1, 100));
@@ -149,7 +150,7 @@ impl Readable for WaitlistRequest {
             (Some(_), Some(_)) => {
                 fields.fault("specialty", "conflicting", "either a doctor or a specialty");
             }
-            (None, None) if !fields.has("doctor_id") && !fields.has("specialty") => {
+            _ if is_for_nobody => {
                 fields.fault("doctor_id", "required", "a doctor, or a specialty");
             }
             _ => {}
@@ -227,23 +228,38 @@ pub struct Waiting {
     pub address: String,
     /// The doctor's times that he was asked about before.
     pub had: Vec<DateTime<Utc>>,
+    /// He has an offer to think about: no other until then.
+    pub considers: bool,
 }
 
 impl Waiting {
     /// The visit that would come of a time.
     pub fn request(&self, doctor: DoctorId, location: LocationId, at: Span) -> AppointmentRequest {
-        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        AppointmentRequest {
-            patient_id: self.patient_id,
-            doctor_id: doctor,
-            location_id: Some(location),
-            kind: self.kind,
-            starts_at: at.from,
-            duration_minutes: Some((at.to - at.from).num_minutes()),
-            reason: text(&self.reason),
-            address: text(&self.address),
-            resource_ids: None,
-            overbook: None,
-        }
+        let words = (self.reason.as_str(), self.address.as_str());
+        visit(self.patient_id, doctor, location, at, self.kind, words)
+    }
+}
+
+/// What is asked for when a time is kept, and when it is booked; `words` are its reason and its address.
+pub fn visit(
+    patient: PatientId,
+    doctor: DoctorId,
+    location: LocationId,
+    at: Span,
+    kind: Kind,
+    (reason, address): (&str, &str),
+) -> AppointmentRequest {
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    AppointmentRequest {
+        patient_id: patient,
+        doctor_id: doctor,
+        location_id: Some(location),
+        kind,
+        starts_at: at.from,
+        duration_minutes: Some((at.to - at.from).num_minutes()),
+        reason: text(reason),
+        address: text(address),
+        resource_ids: None,
+        overbook: None,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
@@ -20,8 +20,11 @@ use crate::doctors::hours::{Open, Span};
 use crate::error::Problem;
 use crate::ids::{DoctorId, FreedTimeId, MessageId};
 use crate::live;
+use crate::messaging::policy::{self, Class, Quiet};
+use crate::messaging::settings;
 use crate::outbox::{self, NewMessage};
 use crate::tenancy::Clinic;
+use crate::tenancy::pools::Conn;
 
 /// What is kept for less than this is not offered: nobody could answer.
 const SHORTEST: TimeDelta = TimeDelta::minutes(5);
@@ -34,28 +37,48 @@ pub fn job(clinic: Arc<Clinic>, chore: Chore) -> BoxFuture<'static, Result<Outco
     Box::pin(async move { look(&clinic, FreedTimeId(chore.subject_id)).await })
 }
 
+/// What came of looking for somebody.
+enum Found {
+    /// One has been offered something; there may be more.
+    Somebody,
+    /// One whom it would fit considers another time: what is free is looked at again when he has answered.
+    Later,
+    Nobody,
+}
+
 /// Offers a freed time, and what is left of it, until nobody wants any of it. Done twice it goes on where it was.
 async fn look(clinic: &Clinic, id: FreedTimeId) -> Result<Outcome, Problem> {
     let freed = store::freed(&mut clinic.read().await?, id).await?;
     let Some((doctor, during)) = freed else {
         return Ok(Outcome::Needless("somebody has looked"));
     };
-    while offer_to_the_first(clinic, doctor, during).await? {}
+    loop {
+        match offer_to_the_first(clinic, doctor, during).await? {
+            Found::Somebody => {}
+            Found::Later => return Ok(Outcome::Done),
+            Found::Nobody => break,
+        }
+    }
     store::forget_freed(&mut clinic.read().await?, id).await?;
     Ok(Outcome::Done)
 }
 
-/// Makes one offer, or says that there is nobody whom it fits. Each offer takes one who waits out of the line, so this ends.
+/// Makes one offer. Each takes one who waits out of the line, so this ends.
 async fn offer_to_the_first(
     clinic: &Clinic,
     doctor: DoctorId,
     freed: Span,
-) -> Result<bool, Problem> {
+) -> Result<Found, Problem> {
     let now = clinic.clock.now();
     let mut conn = clinic.read().await?;
+    let waiting = store::waiting(&mut conn, doctor, freed).await?;
+    if waiting.is_empty() || freed.to <= now {
+        return Ok(Found::Nobody);
+    }
+    let terms = Terms::read(&mut conn).await?;
     let mut free: HashMap<(Kind, Option<i64>), Vec<Open>> = HashMap::new();
     let mut fitting: Vec<(Waiting, Vec<Open>)> = Vec::new();
-    for waiting in store::waiting(&mut conn, doctor, freed).await? {
+    for waiting in waiting {
         let (kind, minutes) = (waiting.kind, waiting.duration_minutes);
         let free = match free.get(&(kind, minutes)) {
             Some(free) => free,
@@ -68,19 +91,51 @@ async fn offer_to_the_first(
             waiting.location_id.is_none_or(|wanted| wanted == open.location_id)
                 && waiting.wish.admits(open.span, open.zone)
                 && !waiting.had.contains(&open.span.from)
+                && terms.until(open, now).is_some()
         };
         let times: Vec<Open> = free.iter().filter(fits).copied().collect();
         fitting.push((waiting, times));
     }
     drop(conn);
+    let mut found = Found::Nobody;
     for (waiting, times) in &fitting {
+        if waiting.considers && !times.is_empty() {
+            found = Found::Later;
+            continue;
+        }
         for time in times {
-            if offer(clinic, waiting, doctor, time).await? {
-                return Ok(true);
+            if offer(clinic, waiting, doctor, time, &terms).await? {
+                return Ok(Found::Somebody);
             }
         }
     }
-    Ok(false)
+    Ok(found)
+}
+
+/// How long the clinic keeps a time.
+struct Terms {
+    kept_for: TimeDelta,
+    /// How long before it patients may book at all.
+    lead: TimeDelta,
+    quiet: Option<Quiet>,
+}
+
+impl Terms {
+    async fn read(conn: &mut Conn) -> sqlx::Result<Self> {
+        let (hold_minutes, lead_minutes) = store::rules(conn).await?;
+        let quiet = settings::rule(conn, Class::Appointment).await?.quiet;
+        let minutes = |minutes: i32| TimeDelta::minutes(i64::from(minutes));
+        Ok(Self { kept_for: minutes(hold_minutes), lead: minutes(lead_minutes), quiet })
+    }
+
+    /// Until when a time is kept from now on; none: nobody could answer. In hours in which the clinic sends nothing it counts from their
+    /// end on; and it is over before it is too late for patients to book.
+    fn until(&self, time: &Open, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let told = self.quiet.and_then(|quiet| quiet.ends(now, time.zone));
+        let told = told.map_or(now, |ends| ends + policy::SPREAD);
+        let until = (told + self.kept_for).min(time.span.from - self.lead);
+        (until - told >= SHORTEST).then_some(until)
+    }
 }
 
 /// Keeps a time for one who waits, and tells him; false when either is not to be had any more.
@@ -89,18 +144,13 @@ async fn offer(
     to: &Waiting,
     doctor: DoctorId,
     time: &Open,
+    terms: &Terms,
 ) -> Result<bool, Problem> {
     let wanted = to.request(doctor, time.location_id, time.span);
     let mut tx = clinic.begin_telling(Actor::platform(), &wanted.subjects()).await?;
     let now = tx.now();
-    if !store::still_waits(&mut tx, to.id).await? {
-        return Ok(false);
-    }
-    // He may say yes until it is over, so it is over before it is too late for patients to book.
-    let (hold_minutes, lead_minutes) = store::rules(&mut tx).await?;
-    let minutes = |minutes: i32| TimeDelta::minutes(i64::from(minutes));
-    let until = (now + minutes(hold_minutes)).min(time.span.from - minutes(lead_minutes));
-    if until - now < SHORTEST {
+    let Some(until) = terms.until(time, now) else { return Ok(false) };
+    if to.considers || !store::still_waits(&mut tx, to.id).await? {
         return Ok(false);
     }
     let by = Booker { only_patient: Some(to.patient_id) };
@@ -113,6 +163,7 @@ async fn offer(
     let made = NewOffer {
         id: held.id,
         waitlist_id: to.id,
+        patient_id: to.patient_id,
         doctor_id: doctor,
         location_id: held.location_id,
         span: held.span,

@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 
 use super::accept::{AcceptError, accept};
-use super::end::{DECLINED, end};
+use super::end::{DECLINED, WITHDRAWN, end};
+use super::model::visit;
 use super::store;
 use crate::appointments::{AppointmentRequest, AppointmentView, BookError, Kind};
 use crate::db::Tx;
 use crate::doctors::hours::Span;
-use crate::ids::{AppointmentId, DoctorId, HoldId, LocationId, PatientId, WaitlistId};
+use crate::ids::{DoctorId, HoldId, LocationId, PatientId, WaitlistId};
 use crate::tenancy::pools::Conn;
 
 /// An offer, with whom it is for.
@@ -29,8 +30,8 @@ pub struct Offered {
     pub status: OfferStatus,
     pub reason: String,
     pub address: String,
-    /// What came of the waiting, by this offer or another.
-    pub appointment_id: Option<AppointmentId>,
+    /// Accepted, and the visit is at that time yet.
+    pub stands: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
@@ -66,19 +67,9 @@ impl Offered {
 
     /// The visit that it would come to.
     pub fn request(&self) -> AppointmentRequest {
-        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        AppointmentRequest {
-            patient_id: self.patient_id,
-            doctor_id: self.doctor_id,
-            location_id: Some(self.location_id),
-            kind: self.kind,
-            starts_at: self.starts_at,
-            duration_minutes: Some((self.ends_at - self.starts_at).num_minutes()),
-            reason: text(&self.reason),
-            address: text(&self.address),
-            resource_ids: None,
-            overbook: None,
-        }
+        let (doctor, at) = (self.doctor_id, self.span());
+        let words = (self.reason.as_str(), self.address.as_str());
+        visit(self.patient_id, doctor, self.location_id, at, self.kind, words)
     }
 }
 
@@ -97,8 +88,8 @@ pub enum Answered {
     AlreadySo,
     /// It is not kept any more, or was declined.
     Over,
-    /// The patient has another visit at that time by now, or the doctor is away: why it cannot be booked.
-    Refused(String),
+    /// The patient has another visit at that time by now.
+    Refused,
 }
 
 /// The offer that is asked about.
@@ -133,11 +124,14 @@ pub async fn answer(tx: &mut Tx, id: HoldId, answer: Answer) -> sqlx::Result<Ans
             let refused = match accept(tx, &offer, now).await {
                 Ok(visit) => return Ok(Answered::Booked(Box::new(visit))),
                 Err(AcceptError::Book(BookError::Db(error))) => return Err(error),
-                Err(AcceptError::Book(error)) => Answered::Refused(error.to_string()),
-                Err(AcceptError::Over) => Answered::Over,
+                Err(AcceptError::Book(BookError::SlotTaken)) => Answered::Refused,
+                Err(_) => Answered::Over,
             };
-            // The time stays kept: whoever has another visit then may still move that one.
             sqlx::query("rollback to savepoint before_accepting").execute(&mut **tx).await?;
+            // Whoever has another visit then may still move that one: the time stays kept. What nobody can book any more does not.
+            if matches!(refused, Answered::Over) {
+                end(tx, &offer, WITHDRAWN).await?;
+            }
             Ok(refused)
         }
     }

@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::line::Wish;
-use super::model::{ListWaitlist, OfferView, Status, Waiting, WaitlistRequest, WaitlistView};
+use super::model::{OfferView, Status, Waiting, WaitlistRequest, WaitlistView};
 use super::reply::Offered;
 use crate::appointments::Kind;
 use crate::db::Tx;
@@ -88,32 +88,85 @@ pub struct Now {
     pub zone: Tz,
 }
 
-/// In the order of the line.
-pub async fn list(
+/// Which of those who wait, beside what drives the statement.
+#[derive(Clone, Debug)]
+pub struct Narrow {
+    pub doctor: Option<DoctorId>,
+    /// None: whoever waits yet, offered a time or not.
+    pub status: Option<Status>,
+    /// The last row of the page before.
+    pub after: Option<(DateTime<Utc>, WaitlistId)>,
+    pub limit: i64,
+}
+
+impl Narrow {
+    fn statuses(&self) -> Vec<&'static str> {
+        match self.status {
+            Some(status) => vec![status.as_str()],
+            None => vec![Status::Waiting.as_str(), Status::Offered.as_str()],
+        }
+    }
+
+    fn cursor(&self) -> (DateTime<Utc>, WaitlistId) {
+        self.after.unwrap_or((DateTime::UNIX_EPOCH, WaitlistId(uuid::Uuid::nil())))
+    }
+}
+
+/// A patient's entries, in the order of the line.
+pub async fn of_patient(
     conn: &mut Conn,
     now: Now,
-    asked: &ListWaitlist,
-    patient: Option<PatientId>,
-    after: Option<(DateTime<Utc>, WaitlistId)>,
-    limit: i64,
+    patient: PatientId,
+    narrow: &Narrow,
 ) -> sqlx::Result<Vec<WaitlistView>> {
-    let (at, id) = after.unzip();
+    let (at, id) = narrow.cursor();
     sqlx::query_as(view!(
-        "where ($3::uuid is null or patient_id = $3) and ($4::uuid is null or doctor_id = $4)
-           and ($5::text is null or shown_status = $5)
-           and ($6::timestamptz is null or (created_at, id) > ($6, $7))
-         order by created_at, id limit $8"
+        "where patient_id = $8 and (created_at, id) > ($3, $4) and shown_status = any ($5)
+           and ($6::uuid is null or doctor_id = $6)
+         order by created_at, id limit $7"
     ))
     .bind(now.at)
     .bind(now.zone.name())
-    .bind(patient)
-    .bind(asked.doctor_id)
-    .bind(asked.status.map(Status::as_str))
     .bind(at)
     .bind(id)
-    .bind(limit)
+    .bind(narrow.statuses())
+    .bind(narrow.doctor)
+    .bind(narrow.limit)
+    .bind(patient)
     .fetch_all(conn)
     .await
+}
+
+/// Everybody's, in the order of the line.
+pub async fn of_everybody(
+    conn: &mut Conn,
+    now: Now,
+    narrow: &Narrow,
+) -> sqlx::Result<Vec<WaitlistView>> {
+    let (at, id) = narrow.cursor();
+    let settled = matches!(narrow.status, Some(Status::Booked | Status::Withdrawn));
+    let query = match settled {
+        false => sqlx::query_as(view!(
+            "where status = 'waiting' and (created_at, id) > ($3, $4) and shown_status = any ($5)
+               and ($6::uuid is null or doctor_id = $6)
+             order by created_at, id limit $7"
+        )),
+        true => sqlx::query_as(view!(
+            "where status <> 'waiting' and status = ($5::text[])[1] and (created_at, id) > ($3, $4)
+               and ($6::uuid is null or doctor_id = $6)
+             order by created_at, id limit $7"
+        )),
+    };
+    query
+        .bind(now.at)
+        .bind(now.zone.name())
+        .bind(at)
+        .bind(id)
+        .bind(narrow.statuses())
+        .bind(narrow.doctor)
+        .bind(narrow.limit)
+        .fetch_all(conn)
+        .await
 }
 
 pub async fn by_id(
@@ -129,13 +182,21 @@ pub async fn by_id(
         .await
 }
 
-/// Nobody else changes it, or what is offered to it, until this transaction ends. False when it is not there.
-pub async fn lock(tx: &mut Tx, id: WaitlistId) -> sqlx::Result<bool> {
-    let found: Option<i32> = sqlx::query_scalar("select 1 from waitlist where id = $1 for update")
+/// Nobody else changes it, or what is offered to it, until this transaction ends.
+pub async fn lock(tx: &mut Tx, id: WaitlistId) -> sqlx::Result<()> {
+    sqlx::query("select from waitlist where id = $1 for update")
         .bind(id)
-        .fetch_optional(&mut **tx)
-        .await?;
-    Ok(found.is_some())
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
+/// How many entries of a patient's wait.
+pub async fn count_of(tx: &mut Tx, patient: PatientId) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select count(*) from waitlist where patient_id = $1 and status = 'waiting'")
+        .bind(patient)
+        .fetch_one(&mut **tx)
+        .await
 }
 
 /// Which of the patient, the doctor, the specialty and the location are there.
@@ -213,6 +274,7 @@ pub async fn freed(conn: &mut Conn, id: FreedTimeId) -> sqlx::Result<Option<(Doc
 
 /// There is nobody left to offer it to.
 pub async fn forget_freed(conn: &mut Conn, id: FreedTimeId) -> sqlx::Result<()> {
+    let conn = conn.never_repeat();
     sqlx::query("delete from freed_times where id = $1").bind(id).execute(conn).await.map(drop)
 }
 
@@ -234,24 +296,27 @@ impl sqlx::FromRow<'_, PgRow> for Waiting {
             reason: row.try_get("reason")?,
             address: row.try_get("address")?,
             had: row.try_get("had")?,
+            considers: row.try_get("considers")?,
         })
     }
 }
 
-/// Who waits for a time of this doctor's on about that day and has no offer, first come first. (Civil days lie within a day of
+/// Who waits for a time of this doctor's on about that day and can be told, first come first. (Civil days lie within a day of
 /// UTC's.)
 pub async fn waiting(conn: &mut Conn, doctor: DoctorId, freed: Span) -> sqlx::Result<Vec<Waiting>> {
     let days: (NaiveDate, NaiveDate) = (freed.from.date_naive(), freed.to.date_naive());
     sqlx::query_as(
         "select w.*, array(select lower(h.during) from waitlist_offers h
-                           where h.waitlist_id = w.id and h.doctor_id = $1) as had
+                           where h.patient_id = w.patient_id and h.doctor_id = $1) as had,
+                exists(select from waitlist_offers o where o.patient_id = w.patient_id and o.status = 'open') as considers
          from waitlist w join patients p on p.id = w.patient_id and p.deleted_at is null
-         where w.status = 'waiting'
+         where w.status = 'waiting' and (p.phone is not null or p.email is not null)
+           and coalesce((select c.granted from consents c where c.patient_id = p.id and c.kind = 'service' and c.channel is null
+                         order by c.at desc limit 1), true)
            and (w.doctor_id = $1 or w.specialty is not null and exists(
              select from doctors d, unnest(d.specialties) as s where d.id = $1 and lower(s) = lower(w.specialty)))
            and (w.last_day is null or w.last_day >= $2::date - 1)
            and (w.first_day is null or w.first_day <= $3::date + 1)
-           and not exists(select from waitlist_offers o where o.waitlist_id = w.id and o.status = 'open')
          order by w.created_at, w.id",
     )
     .bind(doctor)
@@ -263,11 +328,12 @@ pub async fn waiting(conn: &mut Conn, doctor: DoctorId, freed: Span) -> sqlx::Re
 
 // ── offers ──
 
-/// Whether he waits and has no offer. Nobody else makes him one until this transaction ends.
+/// Whether he waits and has no offer. Who asks holds the lock of the patient, whom nobody else can make an offer then; the row is
+/// locked against who takes it off the list.
 pub async fn still_waits(tx: &mut Tx, id: WaitlistId) -> sqlx::Result<bool> {
     let waits: Option<bool> = sqlx::query_scalar(
         "select status = 'waiting' and not exists(
-           select from waitlist_offers o where o.waitlist_id = w.id and o.status = 'open')
+           select from waitlist_offers o where o.patient_id = w.patient_id and o.status = 'open')
          from waitlist w where id = $1 for update of w",
     )
     .bind(id)
@@ -277,16 +343,15 @@ pub async fn still_waits(tx: &mut Tx, id: WaitlistId) -> sqlx::Result<bool> {
 }
 
 /// For how many minutes a time is kept, and how late before it patients may book at all.
-pub async fn rules(tx: &mut Tx) -> sqlx::Result<(i32, i32)> {
-    sqlx::query_as("select hold_minutes, lead_minutes from scheduling_rules")
-        .fetch_one(&mut **tx)
-        .await
+pub async fn rules(conn: &mut Conn) -> sqlx::Result<(i32, i32)> {
+    sqlx::query_as("select hold_minutes, lead_minutes from scheduling_rules").fetch_one(conn).await
 }
 
 /// An offer that is made.
 pub struct NewOffer {
     pub id: HoldId,
     pub waitlist_id: WaitlistId,
+    pub patient_id: PatientId,
     pub doctor_id: DoctorId,
     pub location_id: LocationId,
     pub span: Span,
@@ -295,8 +360,8 @@ pub struct NewOffer {
 
 pub async fn insert_offer(tx: &mut Tx, offer: &NewOffer) -> sqlx::Result<()> {
     sqlx::query(
-        "insert into waitlist_offers (id, waitlist_id, doctor_id, location_id, during, until)
-         values ($1, $2, $3, $4, tstzrange($5, $6), $7)",
+        "insert into waitlist_offers (id, waitlist_id, patient_id, doctor_id, location_id, during, until)
+         values ($1, $2, $8, $3, $4, tstzrange($5, $6), $7)",
     )
     .bind(offer.id)
     .bind(offer.waitlist_id)
@@ -305,6 +370,7 @@ pub async fn insert_offer(tx: &mut Tx, offer: &NewOffer) -> sqlx::Result<()> {
     .bind(offer.span.from)
     .bind(offer.span.to)
     .bind(offer.until)
+    .bind(offer.patient_id)
     .execute(&mut **tx)
     .await
     .map(drop)
@@ -314,9 +380,11 @@ pub async fn insert_offer(tx: &mut Tx, offer: &NewOffer) -> sqlx::Result<()> {
 pub async fn offered(conn: &mut Conn, id: HoldId) -> sqlx::Result<Option<Offered>> {
     sqlx::query_as(
         "select o.id, o.waitlist_id, o.doctor_id, o.location_id, lower(o.during) as starts_at,
-                upper(o.during) as ends_at, o.until, o.status, w.patient_id, w.kind, w.reason, w.address,
-                w.appointment_id, u.full_name as doctor_name, l.name as location_name, l.time_zone
-         from waitlist_offers o join waitlist w on w.id = o.waitlist_id
+                upper(o.during) as ends_at, o.until, o.status, o.patient_id, w.kind, w.reason, w.address,
+                u.full_name as doctor_name, l.name as location_name, l.time_zone,
+                coalesce(o.status = 'accepted' and a.status not in ('cancelled', 'no_show')
+                         and a.doctor_id = o.doctor_id and lower(a.during) = lower(o.during), false) as stands
+         from waitlist_offers o join waitlist w on w.id = o.waitlist_id left join appointments a on a.id = w.appointment_id
          join users u on u.id = o.doctor_id join locations l on l.id = o.location_id
          where o.id = $1",
     )

@@ -60,11 +60,16 @@ pub async fn claim(tx: &mut Tx, by: Claimer, claims: &[Claim]) -> sqlx::Result<u
     Ok(claimed.rows_affected())
 }
 
-/// Gives a hold's time back; false when there is none.
-pub async fn release_hold(tx: &mut Tx, id: HoldId) -> sqlx::Result<bool> {
-    let released =
-        sqlx::query("delete from claims where hold_id = $1").bind(id).execute(&mut **tx).await?;
-    Ok(released.rows_affected() > 0)
+/// Takes a hold's claims away, and gives them to whoever asked; none when there is no such hold.
+pub async fn take_hold(tx: &mut Tx, id: HoldId) -> sqlx::Result<Vec<Claim>> {
+    let taken: Vec<(Uuid, i16, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
+        "delete from claims where hold_id = $1 returning subject_id, seat, lower(during), upper(during)",
+    )
+    .bind(id)
+    .fetch_all(&mut **tx)
+    .await?;
+    let claim = |(subject, seat, from, to)| Claim { subject, seat, during: Span::new(from, to) };
+    Ok(taken.into_iter().map(claim).collect())
 }
 
 /// Deletes what has lapsed of the holds on these subjects, which are locked: the constraint would count them yet.

@@ -5,7 +5,7 @@ mod reading;
 mod writing;
 
 pub use self::claims::{
-    Claimer, claim, forget_lapsed, overbooked_claims, release, release_hold, reseat,
+    Claimer, claim, forget_lapsed, overbooked_claims, release, reseat, take_hold,
 };
 pub use self::reading::{
     Narrow, by_id, claiming, is_claimed_by, location_name, location_zone, missed_at, of_doctor,

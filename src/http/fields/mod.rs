@@ -229,6 +229,11 @@ impl Fields {
         self.values.contains_key(name)
     }
 
+    /// Says whether the caller sent something for this field.
+    pub fn gives(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// All faults, unknown fields last. In a replacement, what nobody took may be sent back as it stands; a changed one is
     /// read-only.
     pub fn finish(mut self) -> Vec<FieldError> {

@@ -170,9 +170,13 @@ impl Quiet {
     }
 }
 
-/// So that eight o'clock is no burst: the same for the same message, within twenty minutes.
+/// What waited for the end of quiet hours leaves within so long after it.
+pub const SPREAD: TimeDelta = TimeDelta::minutes(20);
+
+/// So that eight o'clock is no burst: the same for the same message, less than [`SPREAD`].
 pub fn spread(id: uuid::Uuid) -> TimeDelta {
-    TimeDelta::milliseconds((id.as_u64_pair().1 % 1_200_000) as i64)
+    let most = SPREAD.num_milliseconds().unsigned_abs();
+    TimeDelta::milliseconds((id.as_u64_pair().1 % most) as i64)
 }
 
 /// What is known of a person's channels.

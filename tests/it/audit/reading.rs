@@ -96,7 +96,10 @@ async fn every_get_that_shows_personal_data_leaves_its_row() {
     let series = admin.post("/appointments/series", &series).await.expect(201).id();
     let feed = clinic.caller(Role::Doctor).await.get("/calendar/feed").await.expect(200);
     let feed = feed.body["url"].as_str().unwrap().split("/api/v1").nth(1).unwrap().to_owned();
+    let waits = serde_json::json!({ "patient_id": clinic.patients[0], "doctor_id": clinic.doctor });
+    let waits = admin.post("/waitlist", &waits).await.expect(201).id();
     let ids = [
+        ("/waitlist/{id}", format!("/waitlist/{waits}")),
         ("/appointments/series/{id}", format!("/appointments/series/{series}")),
         ("/calendar/{feed_token}.ics", feed),
         ("/appointments/calendar", "/appointments/calendar?view=month&date=2099-01-05".into()),

@@ -143,7 +143,8 @@ async fn holds_are_offers(scene: &Scene) -> usize {
     .await
     .unwrap();
     scene.clinic.let_it_be_due(&scene.platform, "chore.time_freed").await;
-    let freed = "select count(*) from freed_times";
+    let freed =
+        "select count(*) from outbox where purpose = 'chore.time_freed' and done_at is null";
     until("whoever waits was asked", async || scene.clinic.count(freed).await == 0).await;
     for faults in [
         "select count(*) from claims c where c.hold_id is not null

@@ -371,6 +371,10 @@ impl Scene {
     /// A patient's place in the waitlist.
     async fn waiting(&self, clinic: &TestClinic, patient: usize) -> String {
         let body = json!({ "patient_id": clinic.patients[patient], "doctor_id": clinic.doctor });
+        sqlx::query("update waitlist set status = 'withdrawn' where status = 'waiting'")
+            .execute(&mut clinic.connection().await)
+            .await
+            .unwrap();
         self.staff(clinic, Receptionist).await.post("/waitlist", &body).await.expect(201).id()
     }
 
@@ -378,10 +382,18 @@ impl Scene {
     async fn offered(&self) -> String {
         let id = self.waiting(&self.here, 0).await;
         let visit = self.visit();
+        // A patient has one at a time.
         for statement in [
-            "insert into waitlist_offers (id, waitlist_id, doctor_id, location_id, during, until)
-             select $1, $1, $2, l.id, tstzrange($3::timestamptz, $3::timestamptz + interval '30 min'), now() + interval '1 hour'
-             from locations l",
+            "update waitlist_offers set status = 'lapsed', ended_at = now() where status = 'open'",
+            "delete from claims where hold_id is not null",
+        ] {
+            sqlx::query(statement).execute(&mut self.here.connection().await).await.unwrap();
+        }
+        for statement in [
+            "insert into waitlist_offers (id, waitlist_id, patient_id, doctor_id, location_id, during, until)
+             select w.id, w.id, w.patient_id, $2, l.id, tstzrange($3::timestamptz, $3::timestamptz + interval '30 min'),
+                    now() + interval '1 hour'
+             from waitlist w, (select id from locations order by created_at limit 1) as l where w.id = $1",
             "insert into claims (hold_id, hold_until, subject_id, during)
              select $1, now() + interval '1 hour', $2, tstzrange($3::timestamptz, $3::timestamptz + interval '30 min')",
         ] {

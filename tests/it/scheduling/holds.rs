@@ -97,16 +97,40 @@ async fn whoever_says_yes_in_time_has_it_and_a_no_gives_it_back() {
 
     let release = async |id| {
         let mut tx = here.begin_locking(Actor::default(), &first.subjects()).await.unwrap();
-        let released = hold::release(&mut tx, id).await.unwrap();
+        let span = first.span(TimeDelta::minutes(30));
+        hold::release(&mut tx, id, clinic.doctor.into(), span).await.unwrap();
         tx.commit().await.unwrap();
-        released
     };
-    assert!(release(id).await);
-    assert!(!release(id).await, "it is gone");
+    release(id).await;
+    release(id).await; // it is gone
+    assert_eq!(clinic.count("select count(*) from claims").await, 0);
     let mut visit = clinic.visit(TEN);
     visit["resource_ids"] = json!([room]);
 
     desk.post("/appointments", &visit).await.expect(201);
     let refused = held(&here, &first, until).await;
     assert!(matches!(refused, Err(BookError::SlotTaken)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_time_that_has_run_out_stops_nobody_from_cancelling() {
+    let (platform, clinic) = TestClinic::new().await;
+    let here = handle(&platform, &clinic).await;
+    let desk = clinic.desk().await;
+    let until = platform.clock.now() + TimeDelta::minutes(60);
+    held(&here, &wanted(&clinic, TEN), until).await.unwrap();
+    let mut squeezed = clinic.visit_of(clinic.patients[1], TEN);
+    squeezed["overbook"] = json!({ "reason": "an emergency" });
+    desk.post("/appointments", &squeezed).await.expect(201);
+    let beside = desk.post("/appointments", &clinic.visit(HALF_PAST)).await.expect(201).id();
+    sqlx::query("update claims set hold_until = now() - interval '1 s' where hold_id is not null")
+        .execute(&mut clinic.connection().await)
+        .await
+        .unwrap();
+
+    desk.delete(&format!("/appointments/{beside}")).await.expect(200);
+
+    let seat =
+        "select seat::bigint from claims where subject_id = (select id from doctors limit 1)";
+    assert_eq!(clinic.count(seat).await, 0, "who was squeezed in has the seat");
 }

@@ -91,7 +91,7 @@ async fn who_has_another_visit_by_then_is_told_and_the_time_stays_kept() {
     let (desk, anybody) = (clinic.desk().await, clinic.anybody());
     let (path, token) = offered(&platform, &clinic, &desk).await;
     let mut beside = clinic.visit(TEN);
-    beside["overbook"] = json!({ "reason": "an emergency" });
+    beside["doctor_id"] = json!(another_doctor(&clinic).await);
     let beside = desk.post("/appointments", &beside).await.expect(201).id();
 
     for _ in 0..2 {
@@ -106,4 +106,44 @@ async fn who_has_another_visit_by_then_is_told_and_the_time_stays_kept() {
     desk.delete(&format!("/appointments/{beside}")).await.expect(200);
     post(&anybody, &token, "accept").await.expect(200);
     assert_eq!(status(&desk, &path).await, "booked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_time_is_kept_whoever_is_squeezed_in_beside_it() {
+    let (platform, clinic) = TestClinic::new().await;
+    let (desk, anybody) = (clinic.desk().await, clinic.anybody());
+    let (path, token) = offered(&platform, &clinic, &desk).await;
+    let mut squeezed = clinic.visit_of(clinic.patients[1], TEN);
+    squeezed["overbook"] = json!({ "reason": "an emergency" });
+    desk.post("/appointments", &squeezed).await.expect(201);
+
+    post(&anybody, &token, "accept").await.expect(200);
+
+    let booked = desk.get(&path).await.expect(200).body["appointment_id"].clone();
+    let visit = desk.get(&format!("/appointments/{}", booked.as_str().unwrap())).await.expect(200);
+    assert_eq!((&visit.body["overbooked"], &visit.body["starts_at"]), (&json!(false), &json!(TEN)));
+    let moved = clinic.visit("2099-01-08T04:30:00Z");
+    desk.put(&format!("/appointments/{}", visit.id()), "*", &moved).await.expect(200);
+    let outdated = anybody.get(&format!("/respond/{token}")).await.expect(410);
+    assert_eq!(outdated.problem(), "link-outdated", "it is at another time by now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_booked_any_more_is_not_kept_either() {
+    let (platform, clinic) = TestClinic::new().await;
+    let (desk, anybody) = (clinic.desk().await, clinic.anybody());
+    let (path, token) = offered(&platform, &clinic, &desk).await;
+    run(
+        &clinic,
+        "insert into time_off (id, doctor_id, during)
+                  select gen_random_uuid(), id, '[2099-01-05, 2099-01-06)' from doctors",
+    )
+    .await;
+
+    assert_eq!(post(&anybody, &token, "accept").await.expect(410).problem(), "offer-over");
+
+    assert_eq!(clinic.count("select count(*) from claims").await, 0);
+    assert_eq!(status(&desk, &path).await, "waiting");
+    let again = anybody.get(&format!("/respond/{token}")).await.expect(410);
+    assert_eq!(again.problem(), "offer-over");
 }

@@ -66,6 +66,9 @@ async fn what_nobody_could_wait_for_is_refused_by_its_field() {
     for (body, pointer, code) in [
         (json!({ "doctor_id": doctor }), "/patient_id", "required"),
         (json!({ "patient_id": patient }), "/doctor_id", "required"),
+        (json!({ "patient_id": patient, "doctor_id": null }), "/doctor_id", "required"),
+        (json!({ "patient_id": patient, "doctor_id": "x" }), "/doctor_id", "invalid_format"),
+        (json!({ "patient_id": patient, "specialty": "" }), "/specialty", "required"),
         (
             json!({ "patient_id": patient, "doctor_id": doctor, "specialty": "x" }),
             "/specialty",
@@ -136,6 +139,32 @@ async fn whose_last_day_is_over_waits_no_more() {
     desk.delete(&visit).await.expect(200);
     until_looked(&clinic).await;
     assert_eq!(status(&desk, &path).await, "expired");
+    assert_eq!(desk.get("/waitlist").await.expect(200).body["items"], json!([]), "the line");
+    let over = desk.get("/waitlist?status=expired").await.expect(200).body;
+    assert_eq!(over["items"].as_array().unwrap().len(), 1);
     assert_eq!(desk.delete(&path).await.expect(200).body["status"], "withdrawn");
     desk.delete(&path).await.expect(200);
+    let left = desk.get("/waitlist?status=withdrawn").await.expect(200).body;
+    assert_eq!(left["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_everything_at_once() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    for _ in 0..10 {
+        waits(&clinic, &desk, clinic.patients[0], json!({})).await;
+    }
+    let body = json!({ "patient_id": clinic.patients[0], "doctor_id": clinic.doctor });
+    assert_eq!(desk.post("/waitlist", &body).await.expect(409).problem(), "too-many");
+    let visits = [taken(&clinic, &desk, TEN).await, taken(&clinic, &desk, HALF_PAST).await];
+
+    for visit in &visits {
+        desk.delete(visit).await.expect(200);
+    }
+
+    let open = "select count(*) from waitlist_offers";
+    until("something is offered", async || clinic.count(open).await > 0).await;
+    until_looked(&clinic).await;
+    assert_eq!(clinic.count(open).await, 1, "one at a time");
 }

@@ -174,9 +174,9 @@ async fn nobody_is_offered_what_he_could_not_book() {
     let visit = taken(&clinic, &desk, TEN).await;
     // He is with somebody else at ten.
     let busy = waits(&clinic, &desk, clinic.patients[0], json!({})).await;
+    let other = another_doctor(&clinic).await;
     let away = json!({
-        "patient_id": clinic.patients[0], "doctor_id": clinic.doctor, "kind": "in_person", "starts_at": TEN,
-        "overbook": { "reason": "his mother's visit" },
+        "patient_id": clinic.patients[0], "doctor_id": other, "kind": "in_person", "starts_at": TEN,
     });
     let beside = desk.post("/appointments", &away).await.expect(201).id();
 
@@ -184,6 +184,8 @@ async fn nobody_is_offered_what_he_could_not_book() {
     until_looked(&clinic).await;
     assert_eq!(status(&desk, &busy).await, "waiting");
     desk.delete(&format!("/appointments/{beside}")).await.expect(200);
+    let again = taken(&clinic, &desk, TEN).await;
+    desk.delete(&again).await.expect(200);
     until("now he is", async || status(&desk, &busy).await == "offered").await;
     desk.delete(&busy).await.expect(200);
     until_looked(&clinic).await;
@@ -198,4 +200,89 @@ async fn nobody_is_offered_what_he_could_not_book() {
     desk.delete(&far).await.expect(200);
     until_looked(&clinic).await;
     assert_eq!(status(&desk, &patient).await, "waiting");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ran_out_is_passed_on_whatever_else_happened_to_its_doctor() {
+    let (platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    let visit = taken(&clinic, &desk, TEN).await;
+    let first = waits(&clinic, &desk, clinic.patients[0], json!({ "to_time": "11:00" })).await;
+    let meera = clinic.another_patient().await;
+    let second = waits(&clinic, &desk, meera, json!({ "to_time": "11:00" })).await;
+    desk.delete(&visit).await.expect(200);
+    until("the first is asked", async || status(&desk, &first).await == "offered").await;
+    run(&clinic, "update claims set hold_until = now() - interval '1 s' where hold_id is not null")
+        .await;
+
+    // Whoever books sweeps away what has run out of this doctor's times.
+    taken(&clinic, &desk, "2099-01-05T03:30:00Z").await;
+    assert_eq!(clinic.count("select count(*) from claims where hold_id is not null").await, 0);
+    let_offers_lapse(&platform, &clinic).await;
+
+    until("the second is asked", async || status(&desk, &second).await == "offered").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_freed_while_he_considered_is_his_when_he_says_no() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    let [ten, half_past] =
+        [taken(&clinic, &desk, TEN).await, taken(&clinic, &desk, HALF_PAST).await];
+    let path = waits(&clinic, &desk, clinic.patients[0], json!({})).await;
+    desk.delete(&ten).await.expect(200);
+    until("he considers", async || status(&desk, &path).await == "offered").await;
+    desk.delete(&half_past).await.expect(200);
+    until_looked(&clinic).await;
+    assert_eq!(clinic.count("select count(*) from freed_times").await, 1, "it waits for him");
+
+    decline(&desk, &path).await.expect(200);
+
+    until("the other one", async || entry(&desk, &path).await["offer"]["starts_at"] == HALF_PAST)
+        .await;
+    accept(&desk, &path).await.expect(200);
+    until_looked(&clinic).await;
+    assert_eq!(clinic.count("select count(*) from freed_times").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_told_is_not_kept_anything() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    run(&clinic, "insert into patients (id, full_name) values ('00000000-0000-7000-8000-000000000001', 'Nobody Knows')").await;
+    run(&clinic, "insert into patients (id, full_name, phone) values ('00000000-0000-7000-8000-000000000002', 'No Thanks', '+919847011111')").await;
+    run(&clinic, "insert into consents (id, patient_id, kind, granted, source)
+                  values (gen_random_uuid(), '00000000-0000-7000-8000-000000000002', 'service', false, 'desk')").await;
+    let visit = taken(&clinic, &desk, TEN).await;
+    for who in ["00000000-0000-7000-8000-000000000001", "00000000-0000-7000-8000-000000000002"] {
+        waits(&clinic, &desk, who.parse().unwrap(), json!({})).await;
+    }
+    let last = waits(&clinic, &desk, clinic.patients[0], json!({})).await;
+
+    desk.delete(&visit).await.expect(200);
+
+    until("who can is told", async || status(&desk, &last).await == "offered").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_clinics_quiet_hours_a_time_is_kept_until_after_them() {
+    let (platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    let zone = chrono::FixedOffset::east_opt(19_800).unwrap();
+    let civil = platform.clock.now().with_timezone(&zone);
+    let hour = |hours: i64| (civil + chrono::TimeDelta::hours(hours)).format("%H:%M").to_string();
+    let night = json!({ "policies": { "appointment": {
+        "channels": ["email"], "accept_seconds": 30, "quiet_from": hour(-2), "quiet_to": hour(3),
+    } } });
+    clinic.admin().await.put("/settings/messaging", "*", &night).await.expect(200);
+    let visit = taken(&clinic, &desk, TEN).await;
+    let path = waits(&clinic, &desk, clinic.patients[0], json!({})).await;
+
+    desk.delete(&visit).await.expect(200);
+
+    until("it is kept", async || status(&desk, &path).await == "offered").await;
+    let minutes =
+        "select (extract(epoch from until - offered_at) / 60)::bigint from waitlist_offers";
+    let kept = clinic.count(minutes).await;
+    assert!((4 * 60..=5 * 60).contains(&kept), "three hours of night, then an hour: {kept}");
 }

@@ -1,25 +1,20 @@
 //! Yes and no at once, and from many.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_is_taken_once_however_often_it_is_said_at_once() {
-    let (platform, clinic) = TestClinic::new().await;
-    let desk = Arc::new(clinic.desk().await);
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
     let visit = taken(&clinic, &desk, TEN).await;
     let path = waits(&clinic, &desk, clinic.patients[0], json!({})).await;
     desk.delete(&visit).await.expect(200);
     until("it is offered", async || status(&desk, &path).await == "offered").await;
 
-    let (answers, no, _) = tokio::join!(
-        join_all((0..8).map(|_| accept(&desk, &path))),
-        decline(&desk, &path),
-        clinic.let_it_be_due(&platform, "chore.offer_lapsed"),
-    );
+    let (answers, no) =
+        tokio::join!(join_all((0..8).map(|_| accept(&desk, &path))), decline(&desk, &path),);
 
     let visits: Vec<&Value> = answers
         .iter()
@@ -68,4 +63,35 @@ async fn many_times_freed_at_once_are_each_offered_once_by_two_instances() {
     }
     offered.sort();
     assert_eq!(offered, starts, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_that_runs_out_as_it_is_taken_ends_in_one_way() {
+    let (platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    for n in 0..4 {
+        let at = format!("2099-02-0{}T04:30:00Z", n + 1);
+        let visit = taken(&clinic, &desk, &at).await;
+        let path = waits(&clinic, &desk, clinic.patients[0], json!({})).await;
+        desk.delete(&visit).await.expect(200);
+        until("it is offered", async || status(&desk, &path).await == "offered").await;
+        let soon = "update waitlist_offers set until = clock_timestamp() + interval '20 ms' where status = 'open'";
+        run(&clinic, soon).await;
+
+        let (answers, ()) = tokio::join!(
+            join_all((0..6).map(|_| accept(&desk, &path))),
+            clinic.let_it_be_due(&platform, "chore.offer_lapsed"),
+        );
+
+        let open = "select count(*) from waitlist_offers where status = 'open'";
+        until("it has ended", async || clinic.count(open).await == 0).await;
+        let yes = answers.iter().filter(|answer| answer.status == 200).count();
+        let booked = entry(&desk, &path).await["appointment_id"].is_string();
+        assert_eq!(yes > 0, booked, "whoever was told yes has the visit: {n}");
+        assert_eq!(clinic.count("select count(*) from claims where hold_id is not null").await, 0);
+        if !booked {
+            desk.delete(&path).await.expect(200);
+        }
+        until_looked(&clinic).await;
+    }
 }
