@@ -144,7 +144,7 @@ impl Settings {
         let master_key =
             values.secret("NADI_MASTER_KEY", "32 bytes in base64 (openssl rand -base64 32)");
         let connection_budget =
-            values.number("NADI_CONNECTION_BUDGET", 40, 5..=10_000, "connections");
+            values.number("NADI_CONNECTION_BUDGET", 40, 6..=10_000, "connections");
         let log = values.checked(
             "NADI_LOG",
             "info",

@@ -17,8 +17,8 @@ use crate::time::Clock;
 /// Connections set aside for the central database before any clinic gets one: for the registry, sign-ins on the platform,
 /// provisioning.
 const SHARE: usize = 2;
-/// What holds a connection of its own beside the pools: the sender of hints.
-const HINTER: usize = 1;
+/// What holds a connection of its own beside the pools: the sender of hints, and the listener for notices.
+const OWN: usize = 2;
 
 /// Everything that reaches the central database.
 pub struct Central {
@@ -45,7 +45,7 @@ impl Central {
         master: MasterKey,
         clock: Clock,
     ) -> Result<Self, BudgetError> {
-        let budget = settings.connection_budget.saturating_sub(HINTER);
+        let budget = settings.connection_budget.saturating_sub(OWN);
         let home_server = Server::new("home", budget, Some(direct.clone()))?;
         let share = home_server.set_aside("central", SHARE)?;
         // Where another way past it is named, the first one leads through a pooler: its backends are shared, so statements
@@ -65,7 +65,7 @@ impl Central {
 
     /// Connections open to the home server, all pools together.
     pub fn open_connections(&self) -> usize {
-        self.home_server.open_connections() + self.realm.pool.server().open_connections() + HINTER
+        self.home_server.open_connections() + self.realm.pool.server().open_connections() + OWN
     }
 
     /// A pool of one connection to the central database itself, past any pooler: for session locks, and for making databases.

@@ -242,7 +242,7 @@ async fn connections(core: &Core, connection: &mut PgConnection) -> anyhow::Resu
     )
     .fetch_one(connection)
     .await?;
-    let budget = core.settings.connection_budget as i64 + 1; // the listener comes on top
+    let budget = core.settings.connection_budget as i64;
     let wanted = budget * instances.max(1);
     let free = i64::from(max - reserved);
     Ok(Finding {

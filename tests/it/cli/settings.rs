@@ -21,7 +21,7 @@ async fn a_bad_setting_stops_every_command_with_its_name() {
         ),
         ("NADI_CENTRAL_DATABASE_URL", "postgresql://localhost:many/x", "a PostgreSQL URI"),
         ("NADI_MASTER_KEY", "dG9vIHNob3J0", "32 bytes in base64"),
-        ("NADI_CONNECTION_BUDGET", "4", "5 to 10000"),
+        ("NADI_CONNECTION_BUDGET", "5", "6 to 10000"),
         ("NADI_SMTP_URL", "mail.example:25", "a URL that begins with smtp://"),
         ("NADI_METRICS_BIND", "localhost", "an address and port"),
         ("NADI_LOG", "nadi=loud", "a level"),
@@ -95,7 +95,7 @@ async fn settings_come_from_a_file_and_secrets_from_files_of_their_own() {
     assert!(bad.stderr.contains("NADI_LOG_FORMAT"), "{}", bad.stderr);
     assert_eq!(status["central"]["pending"], serde_json::json!([]));
     assert!(
-        doctor.stdout.contains("1 instances × 8 = 8"),
+        doctor.stdout.contains("1 instances × 7 = 7"),
         "the budget of the file: {}",
         doctor.stdout
     );
