@@ -46,8 +46,8 @@ pub enum Admin {
     },
     /// Let somebody in who lost the password, or the second factor
     ///
-    /// Every session of the account ends. Without --password-stdin it prints a link, good for an hour, where another password is
-    /// set; until then the old one still holds.
+    /// Every session of the account ends, and the old password is good for nothing. Without --password-stdin it prints a link, good
+    /// for an hour, where another one is set.
     Reset {
         /// The address to sign in with
         email: String,
@@ -178,6 +178,11 @@ async fn reset(
             None
         }
         None => {
+            // Whoever knows the old one may be why; and the second factor may be gone now.
+            sqlx::query("update users set password_hash = null where id = $1")
+                .bind(account)
+                .execute(&mut *tx)
+                .await?;
             let purpose = Purpose::ResetPassword;
             let token = links::put_for(&mut tx, Some(account), purpose, Some(email)).await?;
             Some(links::url_for(&realm.url, purpose, &token))

@@ -10,11 +10,16 @@ use serde_json::Value;
 
 use super::context::Context;
 
-/// A page in the house's plain style. `body` is HTML already.
+/// A page in the house's plain style, in English. `body` is HTML already.
 pub fn page(title: &str, body: &str) -> Response {
+    page_in("en", title, body)
+}
+
+/// As [`page`], in a language by its code (BCP 47).
+pub fn page_in(language: &str, title: &str, body: &str) -> Response {
     let title = escaped(title);
     Response::builder().content_type("text/html; charset=utf-8").body(format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!doctype html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<link rel=\"stylesheet\" href=\"/assets/nadi.css\">\n</head>\n\
          <body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"

@@ -150,12 +150,8 @@ impl Asked {
 
     fn page(&self, words: &Words, inner: &str) -> Response {
         let name = &self.clinic.name;
-        let body = format!(
-            "<div lang=\"{}\">\n<h1>{}</h1>\n{inner}\n</div>",
-            words.language.as_str(),
-            escaped(name)
-        );
-        site::page(name, &body)
+        let body = format!("<h1>{}</h1>\n{inner}", escaped(name));
+        site::page_in(words.language.as_str(), name, &body)
     }
 }
 

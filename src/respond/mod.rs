@@ -6,6 +6,7 @@ pub mod pages;
 mod press;
 mod subject;
 mod token;
+mod words;
 
 use serde::{Deserialize, Serialize};
 

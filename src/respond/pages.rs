@@ -10,11 +10,14 @@ use poem::http::{StatusCode, header};
 use poem::{Request, Response, Route};
 
 use super::subject::Subject;
+use super::words::{Words, words};
 use super::{Action, act, look, note, patient};
 use crate::appointments::Status;
 use crate::error::Problem;
 use crate::http::context::Context;
 use crate::http::site;
+use crate::messaging::consents;
+use crate::messaging::templates::Language;
 use crate::tenancy::Clinic;
 use crate::time;
 use crate::waitlist::reply::OfferStatus;
@@ -27,55 +30,54 @@ pub fn routes(route: Route) -> Route {
     route.at(
         "/respond/:token",
         poem::get(make(|request: Request| async move {
-            Ok(answered(show(&request).await)) as poem::Result<Response>
+            Ok(looked(&request).await) as poem::Result<Response>
         }))
         .post(make(|mut request: Request| async move {
-            Ok(answered(answer(&mut request).await)) as poem::Result<Response>
+            Ok(pressed(&mut request).await) as poem::Result<Response>
         })),
     )
 }
 
+async fn looked(request: &Request) -> Response {
+    let visitor = match visitor(request).await {
+        Ok(visitor) => visitor,
+        Err(problem) => return refused(&problem, Language::En),
+    };
+    let language = visitor.language().await;
+    show(&visitor, language).await.unwrap_or_else(|problem| refused(&problem, language))
+}
+
+async fn pressed(request: &mut Request) -> Response {
+    let visitor = match visitor(request).await {
+        Ok(visitor) => visitor,
+        Err(problem) => return refused(&problem, Language::En),
+    };
+    let language = visitor.language().await;
+    let answer = answer(&visitor, request, language).await;
+    answer.unwrap_or_else(|problem| refused(&problem, language))
+}
+
 /// People get a page whatever comes of it.
-fn answered(answer: Result<Response, Problem>) -> Response {
-    answer.unwrap_or_else(|problem| {
-        let (title, words) = match problem.status {
-            StatusCode::NOT_FOUND => ("Nothing here", "This link is not complete, or not ours."),
-            StatusCode::GONE if problem.name == "link-outdated" => (
-                "This appointment has moved",
-                "Please use the link of the newest message about it.",
-            ),
-            StatusCode::GONE if problem.name == "offer-over" => (
-                "This time is not kept any more",
-                "You keep your place on the list, and hear from us about the next.",
-            ),
-            StatusCode::GONE => (
-                "This link is over",
-                "The time of the appointment has come. Please call the clinic.",
-            ),
-            StatusCode::CONFLICT if problem.name == "slot-taken" => (
-                "You have another appointment then",
-                "Please move that one first, or call the clinic. Until the time is over it is kept for you.",
-            ),
-            StatusCode::CONFLICT => (
-                "This cannot be done any more",
-                "The appointment has changed since the message. Please call the clinic.",
-            ),
-            StatusCode::TOO_MANY_REQUESTS => ("One moment", "Please try again in a minute."),
-            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::PAYLOAD_TOO_LARGE => {
-                ("That is no answer", "Please go back, and press one of the buttons.")
-            }
-            _ => ("Not now", "The clinic cannot be reached at the moment. Please try again soon."),
-        };
-        let mut page = site::page(
-            title,
-            &format!("<h1>{}</h1>\n<p class=\"lead\">{}</p>", escaped(title), escaped(words)),
-        );
-        page.set_status(problem.status);
-        if let Some(wait) = problem.render("").headers().get(header::RETRY_AFTER) {
-            page.headers_mut().insert(header::RETRY_AFTER, wait.clone());
-        }
-        page
-    })
+fn refused(problem: &Problem, language: Language) -> Response {
+    let words = words(language);
+    let (title, sentence) = match problem.status {
+        StatusCode::NOT_FOUND => words.nothing_here,
+        StatusCode::GONE if problem.name == "link-outdated" => words.has_moved,
+        StatusCode::GONE if problem.name == "offer-over" => words.not_kept,
+        StatusCode::GONE => words.over,
+        StatusCode::CONFLICT if problem.name == "slot-taken" => words.busy_then,
+        StatusCode::CONFLICT => words.cannot_be,
+        StatusCode::TOO_MANY_REQUESTS => words.one_moment,
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::PAYLOAD_TOO_LARGE => words.no_answer,
+        _ => words.not_now,
+    };
+    let body = format!("<h1>{}</h1>\n<p class=\"lead\">{}</p>", escaped(title), escaped(sentence));
+    let mut page = site::page_in(language.as_str(), title, &body);
+    page.set_status(problem.status);
+    if let Some(wait) = problem.render("").headers().get(header::RETRY_AFTER) {
+        page.headers_mut().insert(header::RETRY_AFTER, wait.clone());
+    }
+    page
 }
 
 struct Visitor {
@@ -95,80 +97,99 @@ async fn visitor(request: &Request) -> Result<Visitor, Problem> {
     Ok(Visitor { context, clinic, token })
 }
 
-async fn show(request: &Request) -> Result<Response, Problem> {
-    let Visitor { context, clinic, token } = visitor(request).await?;
-    let (token, subject) = look(&clinic, &token).await?;
-    subject.is_current(&token, clinic.clock.now())?;
-    note(&context, &subject).await?;
-    Ok(page(&clinic, &subject, clinic.clock.now()))
+impl Visitor {
+    /// The reader's, as far as it is known whose link this is; else the clinic's.
+    async fn language(&self) -> Language {
+        let own = async {
+            let (_, subject) = look(&self.clinic, &self.token).await.ok()?;
+            let mut conn = self.clinic.read().await.ok()?;
+            consents::language_of(&mut conn, subject.patient()).await.ok()?
+        };
+        Language::chosen(own.await.as_deref(), &self.clinic.language)
+    }
 }
 
-async fn answer(request: &mut Request) -> Result<Response, Problem> {
-    let Visitor { context, clinic, token } = visitor(request).await?;
-    look(&clinic, &token).await?;
+async fn show(visitor: &Visitor, language: Language) -> Result<Response, Problem> {
+    let Visitor { context, clinic, token } = visitor;
+    let (token, subject) = look(clinic, token).await?;
+    subject.is_current(&token, clinic.clock.now())?;
+    note(context, &subject).await?;
+    Ok(page(clinic, &subject, language))
+}
+
+async fn answer(
+    visitor: &Visitor,
+    request: &mut Request,
+    language: Language,
+) -> Result<Response, Problem> {
+    let Visitor { context, clinic, token } = visitor;
+    look(clinic, token).await?;
     let too_large =
         |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "a form has one word");
     let form = request.take_body().into_bytes_limit(LARGEST_FORM).await.map_err(too_large)?;
     let pressed = url::form_urlencoded::parse(&form).find(|(name, _)| name == "action");
     let action = pressed.and_then(|(_, action)| Action::named(&action));
     let action = action.ok_or_else(|| Problem::invalid(Vec::new()))?;
-    let subject = act(&clinic, patient(&context), &token, action).await?;
-    Ok(page(&clinic, &subject, clinic.clock.now()))
+    let subject = act(clinic, patient(context), token, action).await?;
+    Ok(page(clinic, &subject, language))
 }
 
-fn page(clinic: &Clinic, subject: &Subject, now: DateTime<Utc>) -> Response {
+fn page(clinic: &Clinic, subject: &Subject, language: Language) -> Response {
+    let words = words(language);
     let (doctor, location, time_zone) = subject.place();
     let zone = time::zone(time_zone).unwrap_or(clinic.zone);
-    let when = |at: DateTime<Utc>| at.with_timezone(&zone).format("%A, %-d %B %Y, %H:%M");
-    let title = title(subject);
+    let when = |at: DateTime<Utc>| language.when(&at.with_timezone(&zone));
+    let title = title(subject, words);
+    let row = |name: &str, value: &str| {
+        format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escaped(name), escaped(value))
+    };
     let mut body = format!(
-        "<h1>{title}</h1>\n<p class=\"lead\">{}</p>\n<table>\n\
-         <tr><th scope=\"row\">When</th><td>{} ({})</td></tr>\n\
-         <tr><th scope=\"row\">With</th><td>{}</td></tr>\n\
-         <tr><th scope=\"row\">Where</th><td>{}</td></tr>\n",
-        escaped(&clinic.name),
-        when(subject.starts_at()),
-        escaped(time_zone),
-        escaped(doctor),
-        escaped(location),
+        "<h1>{}</h1>\n<p class=\"lead\">{}</p>\n<table>\n",
+        escaped(title),
+        escaped(&clinic.name)
     );
-    let actions = subject.actions(now);
+    body.push_str(&row(words.when, &format!("{} ({time_zone})", when(subject.starts_at()))));
+    body.push_str(&row(words.with, doctor));
+    body.push_str(&row(words.place, location));
+    let actions = subject.actions(clinic.clock.now());
     if let Subject::Offer(offer) = subject
         && !actions.is_empty()
     {
-        let until = when(offer.until);
-        body.push_str(&format!("<tr><th scope=\"row\">Kept until</th><td>{until}</td></tr>\n"));
+        body.push_str(&row(words.kept_until, &when(offer.until)));
     }
     body.push_str("</table>");
     if !actions.is_empty() {
         body.push_str("\n<form method=\"post\">");
         for action in actions {
-            let words = match action {
-                Action::Confirm => "I will come",
-                Action::Cancel => "Cancel the appointment",
-                Action::Accept => "I take this time",
-                Action::Decline => "No, thank you",
+            let says = match action {
+                Action::Confirm => words.confirm,
+                Action::Cancel => words.cancel,
+                Action::Accept => words.accept,
+                Action::Decline => words.decline,
             };
             let name = action.as_str();
-            body.push_str(&format!("\n<button name=\"action\" value=\"{name}\">{words}</button>"));
+            body.push_str(&format!(
+                "\n<button name=\"action\" value=\"{name}\">{}</button>",
+                escaped(says)
+            ));
         }
         body.push_str("\n</form>");
     }
-    site::page(title, &body)
+    site::page_in(language.as_str(), title, &body)
 }
 
-fn title(subject: &Subject) -> &'static str {
+fn title(subject: &Subject, words: &Words) -> &'static str {
     match subject {
         Subject::Visit(asked) => match asked.visit.status {
-            Status::Booked => "Will you come?",
-            Status::Confirmed => "Thank you: you are coming",
-            Status::Cancelled => "Your appointment is cancelled",
-            _ => "Your appointment",
+            Status::Booked => words.will_you_come,
+            Status::Confirmed => words.you_come,
+            Status::Cancelled => words.is_cancelled,
+            _ => words.your_visit,
         },
         Subject::Offer(offer) => match offer.status {
-            OfferStatus::Open => "A time is free for you",
-            OfferStatus::Accepted => "Thank you: it is booked for you",
-            _ => "You let this time pass",
+            OfferStatus::Open => words.a_time_is_free,
+            OfferStatus::Accepted => words.it_is_booked,
+            _ => words.you_let_it_pass,
         },
     }
 }

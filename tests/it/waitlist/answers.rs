@@ -69,6 +69,13 @@ async fn a_link_to_what_is_not_kept_any_more_does_nothing() {
     let (platform, clinic) = TestClinic::new().await;
     let (desk, anybody) = (clinic.desk().await, clinic.anybody());
     let (path, token) = offered(&platform, &clinic, &desk).await;
+    run(&clinic, "update patients set language = 'ml'").await;
+    let page = anybody.raw(reqwest::Method::GET, &format!("/respond/{token}"));
+    let page = anybody.send(page).await.expect(200);
+    for words in ["<html lang=\"ml\">", "ഈ സമയം എനിക്ക് വേണം", "2099 ജനുവരി 5"]
+    {
+        assert!(page.text.contains(words), "in the reader's language: {}", page.text);
+    }
     let other = platform.clinic("arogya").await;
     assert_eq!(post(&other.anybody(), &token, "accept").await.expect(404).problem(), "not-found");
 
