@@ -31,11 +31,16 @@ const FORGET: [&str; 4] = [
 
 /// What clinics alone have. What was told to those who watch can be told again for a day; the last row that went is noted, for
 /// whoever comes back later than that.
-const FORGET_AT_CLINICS: [&str; 1] = ["with gone as (
+const FORGET_AT_CLINICS: [&str; 2] = [
+    "with gone as (
        select xid, id from live_events where at < now() - interval '24 hours' order by live_events.xid, id limit $1),
      last as (select xid, id from gone order by gone.xid desc, id desc limit 1),
      noted as (update live_floor set xid = last.xid, id = last.id from last)
-     delete from live_events e using gone where (e.xid, e.id) = (gone.xid, gone.id)"];
+     delete from live_events e using gone where (e.xid, e.id) = (gone.xid, gone.id)",
+    // Nobody can be offered what is over.
+    "delete from freed_times where ctid = any(array(
+       select ctid from freed_times where upper(during) < now() limit $1))",
+];
 
 /// Forgets in databases that nobody has looked through for an hour. Instances do not agree on who does it: to find nothing is
 /// cheap.

@@ -60,6 +60,15 @@ async fn what_is_past_its_time_goes_and_nothing_else() {
         fill(connection, account).await;
     }
 
+    sqlx::query(
+        "insert into freed_times (id, doctor_id, during) select gen_random_uuid(), $1, tstzrange(at, at + interval '1 hour')
+         from (values (now() - interval '2 hours'), (now() - interval '1 minute')) as t (at)",
+    )
+    .bind(clinic.doctor)
+    .execute(&mut there)
+    .await
+    .unwrap();
+
     let _serving = Process::serve(&platform.settings()).await;
 
     until("both are tidy", async || {
@@ -67,4 +76,6 @@ async fn what_is_past_its_time_goes_and_nothing_else() {
             && left(&mut central, account).await == (2, 2, 2, 2)
     })
     .await;
+    let freed = "select count(*) from freed_times";
+    until("what is over is offered to nobody", async || clinic.count(freed).await == 1).await;
 }
