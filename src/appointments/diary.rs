@@ -105,7 +105,7 @@ select rules.lead_minutes, rules.horizon_days, rules.slot_minutes as kind_minute
        (select coalesce(json_agg(json_build_object('id', r.id, 'capacity', r.capacity, 'location_id', r.location_id)), '[]')
         from resources r left join users u on u.id = r.user_id
         where r.id = any ($8) and r.deleted_at is null
-          and (r.user_id is null or u.status = 'active' and u.deleted_at is null)) as resources,
+          and (r.user_id is null or u.role = 'therapist' and u.status = 'active' and u.deleted_at is null)) as resources,
        (select coalesce(json_agg(json_build_object(
           'location_id', h.location_id, 'first_day', h.first_day, 'last_day', h.last_day)), '[]')
         from holidays h where h.last_day >= ($2 at time zone 'UTC')::date - 1
