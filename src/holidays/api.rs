@@ -61,7 +61,7 @@ impl HolidaysApi {
             return Ok(Replayable::Replayed(response));
         }
         let new = body.read()?;
-        let mut tx = clinic.begin(who.actor()).await?;
+        let mut tx = begin(&clinic, &who).await?;
         let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
             Found::Done(response) => return Ok(Replayable::Replayed(response)),
             Found::New(kept) => kept,
@@ -108,7 +108,7 @@ impl HolidaysApi {
         if_match: IfMatch,
         body: Input<HolidayRequest>,
     ) -> Result<Stored<HolidayView>, Problem> {
-        let mut tx = clinic.begin(who.actor()).await?;
+        let mut tx = begin(&clinic, &who).await?;
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
@@ -142,6 +142,13 @@ impl HolidaysApi {
         tx.commit().await?;
         Ok(Done)
     }
+}
+
+/// Opens a change of holidays with the locks of everybody who may be booked: no booking slips in between what is read here and
+/// what is written.
+async fn begin(clinic: &Clinic, who: &May<WritePlaces>) -> Result<Tx, Problem> {
+    let doctors = store::doctors(&mut clinic.read().await?).await?;
+    clinic.begin_locking(who.actor(), &doctors).await
 }
 
 /// Refuses a holiday where there is no such location, or over visits that nobody said what becomes of. How many stand in it.

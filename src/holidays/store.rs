@@ -108,6 +108,11 @@ pub async fn places(
     .await
 }
 
+/// Everybody who may be booked: with their locks no visit slips in while days are closed.
+pub async fn doctors(conn: &mut Conn) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar("select id from doctors where deleted_at is null").fetch_all(conn).await
+}
+
 /// The visits that stand at these places, each within its own span.
 pub async fn bookings(
     tx: &mut Tx,

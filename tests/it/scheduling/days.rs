@@ -152,3 +152,22 @@ async fn a_location_with_an_extra_day_or_a_room_is_not_closed() {
 
     admin.delete(&path).await.expect(204);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_booking_slips_in_while_a_holiday_is_made() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let (admin, desk) = (clinic.admin().await, clinic.desk().await);
+    for day in 10..30 {
+        let visit = clinic.visit(&format!("2099-01-{day}T04:30:00Z"));
+        let closed = json!({ "first_day": format!("2099-01-{day}"), "name": "Pongal" });
+
+        let (made, booked) =
+            tokio::join!(admin.post("/holidays", &closed), desk.post("/appointments", &visit));
+
+        match (made.status.as_u16(), booked.status.as_u16()) {
+            (201, 422) => assert_eq!(booked.faults(), faults([("/starts_at", "holiday")])),
+            (409, 201) => assert_eq!(made.problem(), "bookings-affected"),
+            other => panic!("{other:?}: {} {}", made.text, booked.text),
+        }
+    }
+}
