@@ -195,7 +195,8 @@ impl DoctorsApi {
 
     /// Remove a doctor from sight, with the account
     ///
-    /// Past visits keep the name. With visits still to come the doctor stays: `409 bookings-affected` with the `bookings`.
+    /// Past visits keep the name. With visits still to come the doctor stays: `409 bookings-affected` with the first 200 `bookings`
+    /// and their `total`.
     #[oai(path = "/doctors/:id", method = "delete", operation_id = "deleteDoctor")]
     async fn delete(
         &self,
@@ -210,7 +211,9 @@ impl DoctorsApi {
         let (account, before) = lock_both(&mut tx, id.0).await?;
         if_match.honour(ETag(before.version))?;
         nothing.read()?;
-        staff::remove_account(&mut tx, &account, clinic.clock.now()).await?;
+        if let Err(error) = staff::remove_account(&mut tx, &account, clinic.clock.now()).await {
+            return Err(staff::refused(tx, &who, error).await);
+        }
         tx.commit().await?;
         caller.sessions.changed(&clinic.realm).await;
         Ok(Done)
@@ -286,7 +289,7 @@ impl DoctorsApi {
 
     /// Give a doctor time off
     ///
-    /// Over visits that stand: `409 bookings-affected` with the `bookings`, unless `resolve` is `keep`.
+    /// Over visits that stand: `409 bookings-affected` with the first 200 `bookings` and their `total`, unless `resolve` is `keep`.
     #[oai(path = "/doctors/:id/time-off", method = "post", operation_id = "createTimeOff")]
     async fn create_time_off(
         &self,
@@ -312,14 +315,14 @@ impl DoctorsApi {
         };
         let (from, to) = (new.starts_at.max(now), new.ends_at);
         let bookings = staff::bookings_of(&mut tx, id.0, from, Some(to)).await?;
-        if new.resolve.is_none() && !bookings.is_empty() {
-            return Err(staff::bookings_affected(&bookings));
+        if new.resolve.is_none() && bookings.total > 0 {
+            return Err(staff::bookings_affected(tx, &who, &bookings).await);
         }
         let away = store::insert_time_off(&mut tx, id.0, &new).await?;
         let version = store::touch(&mut tx, id.0).await?;
         let act = Act::new("doctor.time_off_given", "time_off", away.id);
         let details =
-            json!({ "doctor_id": id.0, "time_off": away, "bookings_kept": bookings.len() });
+            json!({ "doctor_id": id.0, "time_off": away, "bookings_kept": bookings.total });
         audit::record(&mut tx, act.details(details)).await?;
         Replayable::commit(
             tx,

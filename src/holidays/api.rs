@@ -19,7 +19,7 @@ use crate::http::page::Listing;
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
 use crate::ids::HolidayId;
-use crate::staff::Booking;
+use crate::staff::{self, Affected};
 use crate::tenancy::Clinic;
 use crate::time;
 
@@ -46,7 +46,8 @@ impl HolidaysApi {
 
     /// Close a location, or all of them, for days
     ///
-    /// Extra days are closed too. Over visits that stand: `409 bookings-affected` with the `bookings`, unless `resolve` is `keep`.
+    /// Extra days are closed too. Over visits that stand: `409 bookings-affected` with the first 200 `bookings` and their `total`,
+    /// unless `resolve` is `keep`.
     #[oai(path = "/holidays", method = "post", operation_id = "createHoliday")]
     async fn create(
         &self,
@@ -66,10 +67,13 @@ impl HolidaysApi {
             Found::Done(response) => return Ok(Replayable::Replayed(response)),
             Found::New(kept) => kept,
         };
-        let bookings_kept = check(&mut tx, &clinic, &new).await?;
+        let affected = affected(&mut tx, &clinic, &new).await?;
+        if new.resolve.is_none() && affected.total > 0 {
+            return Err(staff::bookings_affected(tx, &who, &affected).await);
+        }
         let holiday = store::insert(&mut tx, &new).await?;
         let act = Act::new("holiday.created", "holiday", holiday.id);
-        let details = json!({ "holiday": holiday, "bookings_kept": bookings_kept });
+        let details = json!({ "holiday": holiday, "bookings_kept": affected.total });
         audit::record(&mut tx, act.details(details)).await?;
         Replayable::commit(
             tx,
@@ -98,7 +102,7 @@ impl HolidaysApi {
 
     /// Replace a holiday
     ///
-    /// Over visits that stand: `409 bookings-affected` with the `bookings`, unless `resolve` is `keep`.
+    /// Over visits that stand: `409 bookings-affected` with the first 200 `bookings` and their `total`, unless `resolve` is `keep`.
     #[oai(path = "/holidays/:id", method = "put", operation_id = "replaceHoliday")]
     async fn replace(
         &self,
@@ -113,10 +117,13 @@ impl HolidaysApi {
         body.accept()?;
         if_match.require(ETag(before.version))?;
         let new = body.read_over(&before)?;
-        let bookings_kept = check(&mut tx, &clinic, &new).await?;
+        let affected = affected(&mut tx, &clinic, &new).await?;
+        if new.resolve.is_none() && affected.total > 0 {
+            return Err(staff::bookings_affected(tx, &who, &affected).await);
+        }
         let after = store::update(&mut tx, id.0, &new).await?;
         let act = Act::new("holiday.changed", "holiday", id.0);
-        let details = json!({ "from": before, "to": after, "bookings_kept": bookings_kept });
+        let details = json!({ "from": before, "to": after, "bookings_kept": affected.total });
         audit::record(&mut tx, act.details(details)).await?;
         tx.commit().await?;
         Ok(Stored { etag: ETag(after.version), view: after })
@@ -151,8 +158,8 @@ async fn begin(clinic: &Clinic, who: &May<WritePlaces>) -> Result<Tx, Problem> {
     clinic.begin_locking(who.actor(), &doctors).await
 }
 
-/// Refuses a holiday where there is no such location, or over visits that nobody said what becomes of. How many stand in it.
-async fn check(tx: &mut Tx, clinic: &Clinic, new: &HolidayRequest) -> Result<usize, Problem> {
+/// The visits that stand in a holiday. Refuses one where there is no such location.
+async fn affected(tx: &mut Tx, clinic: &Clinic, new: &HolidayRequest) -> Result<Affected, Problem> {
     let places = store::places(tx, new.location_id).await?;
     if new.location_id.is_some() && places.is_empty() {
         let fault = FieldError::body("/location_id", "not_found", "no such location");
@@ -165,18 +172,5 @@ async fn check(tx: &mut Tx, clinic: &Clinic, new: &HolidayRequest) -> Result<usi
         let from = time::day_start(zone, new.first_day).max(clinic.clock.now());
         closed.push((location, from, time::day_bounds(zone, new.last_day()).1));
     }
-    let bookings = store::bookings(tx, &closed).await?;
-    if new.resolve.is_none() && !bookings.is_empty() {
-        return Err(bookings_affected(&bookings));
-    }
-    Ok(bookings.len())
-}
-
-fn bookings_affected(bookings: &[Booking]) -> Problem {
-    let detail = match bookings.len() {
-        1 => "there is a visit then".to_owned(),
-        n => format!("there are {n} visits then"),
-    };
-    Problem::conflict("bookings-affected", format!("{detail}; say what becomes of them"))
-        .with("bookings", json!(bookings))
+    Ok(store::bookings(tx, &closed).await?)
 }
