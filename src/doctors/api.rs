@@ -1,6 +1,6 @@
 //! `/doctors`
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, Utc};
 use poem_openapi::{Object, OpenApi};
 use serde_json::json;
 
@@ -250,8 +250,9 @@ impl DoctorsApi {
         body.accept()?;
         if_match.require(ETag(doctor.version))?;
         let standing = store::availability(&mut tx, id.0).await?;
-        let today = time::date_in(clinic.zone, clinic.clock.now());
-        let extra = extra::to_come(&mut tx, id.0, today).await?;
+        // It may still be yesterday where an extra day is.
+        let yesterday = time::date_in(clinic.zone, clinic.clock.now()) - Days::new(1);
+        let extra = extra::to_come(&mut tx, id.0, yesterday).await?;
         let places = store::places(&mut tx).await?;
         let new = body.read_with(|fields, new| {
             AvailabilityRequest::check(new, fields, &standing, &extra, &places);

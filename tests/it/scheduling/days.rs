@@ -1,5 +1,6 @@
 //! Holidays and extra days.
 
+use chrono::{Days, Utc};
 use serde_json::{Value, json};
 
 use super::{TEN, faults, slots};
@@ -169,5 +170,25 @@ async fn no_booking_slips_in_while_a_holiday_is_made() {
             (409, 201) => assert_eq!(made.problem(), "bookings-affected"),
             other => panic!("{other:?}: {} {}", made.text, booked.text),
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_is_over_here_may_be_today_at_another_place() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let admin = clinic.admin().await;
+    let today = Utc::now().with_timezone(&chrono_tz::Asia::Kolkata).date_naive();
+    let place = json!({ "name": "Pago Pago", "time_zone": "Pacific/Pago_Pago" });
+    let place = admin.post("/locations", &place).await.expect(201).id();
+    let (holidays, extra) =
+        ("/holidays".to_owned(), format!("/doctors/{}/extra-hours", clinic.doctor));
+
+    for (days, status) in [(1, 201), (2, 422)] {
+        let day = today - Days::new(days);
+        let closed = json!({ "location_id": place, "first_day": day, "name": "Flag Day" });
+        let hours =
+            json!({ "location_id": place, "day": day, "starts_at": "18:00", "ends_at": "20:00" });
+        admin.post(&holidays, &closed).await.expect(status);
+        admin.post(&extra, &hours).await.expect(status);
     }
 }
