@@ -154,7 +154,8 @@ impl AppointmentsApi {
 
     /// Book an appointment
     ///
-    /// A taken time is `409 slot-taken`, with the next free ones as `alternatives`.
+    /// A taken time is `409 slot-taken`, with the next free ones as `alternatives`. A patient books one of the slots, as long as it
+    /// is.
     #[oai(path = "/appointments", method = "post", operation_id = "bookAppointment")]
     async fn book(
         &self,

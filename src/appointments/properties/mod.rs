@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use self::world::{Deed, World, days_of, deed, minute, minutes_open, on_the_wall, world};
-use super::book::{BookError, Booker, Decided, decided_by};
+use super::book::{BookError, Booker, Choice, Decided, decided_by};
 use super::diary::{Diary, DoctorDiary, PatientDiary, ResourceDiary, Rules};
 use super::fitting::{self, Claim};
 use super::model::{AppointmentRequest, Kind, Overbook};
@@ -242,13 +242,13 @@ impl Clinic {
                 fitting::offered(&diary, doctor, self.within(), None, self.length(), self.now());
             for open in grid {
                 let request = self.request(patient, open.span.from, with_room, false);
-                let booked = decided_by(&diary, &request, by, self.now());
+                let booked = decided_by(&diary, &request, by, Choice::Own(None), self.now());
                 let is_offered = offered.contains(&open.span.from);
                 prop_assert_eq!(booked.is_ok(), is_offered, "{:?} {:?}", open, booked.err());
             }
             for slot in slots {
                 let request = self.request(patient, slot.from, with_room, false);
-                let booked = decided_by(&diary, &request, by, self.now());
+                let booked = decided_by(&diary, &request, by, Choice::Own(None), self.now());
                 prop_assert_eq!(booked.ok().map(|booked| booked.span), Some(slot));
             }
         }
@@ -271,7 +271,7 @@ impl Clinic {
                     *with_room,
                     *overbook && !by_patient,
                 );
-                let decided = decided_by(&diary, &request, by, self.now());
+                let decided = decided_by(&diary, &request, by, Choice::Own(None), self.now());
                 let decided = decided.map_err(|error| TestCaseError::fail(error.to_string()))?;
                 prop_assert!(decided.overbook_reason.is_none(), "a free time is not doubled");
                 self.keep(AppointmentId::new(), request, decided);
@@ -284,7 +284,7 @@ impl Clinic {
                 let by = Booker { only_patient: None };
                 let sits = (0..self.length().num_minutes())
                     .all(|minute| self.sits(at + TimeDelta::minutes(minute)));
-                match decided_by(&diary, &request, by, self.now()) {
+                match decided_by(&diary, &request, by, Choice::Own(None), self.now()) {
                     Ok(decided) => {
                         prop_assert!(sits, "booked while the doctor does not sit: {}", at);
                         self.keep(AppointmentId::new(), request, decided);
@@ -312,7 +312,7 @@ impl Clinic {
                 }
                 let request = self.request(patient, at.get(&slots).from, with_room, false);
                 let by = Booker { only_patient: None };
-                let decided = decided_by(&diary, &request, by, self.now());
+                let decided = decided_by(&diary, &request, by, Choice::Own(None), self.now());
                 let decided = decided.map_err(|error| TestCaseError::fail(error.to_string()))?;
                 let gone = self.visits.remove(nth);
                 self.keep(gone.id, request, decided);

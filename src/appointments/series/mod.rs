@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::plan::nearest;
-use super::book::{BookError, Booker, Word, decided_by, write};
+use super::book::{BookError, Booker, Choice, Word, decided_by, write};
 use super::diary;
 use super::model::{AppointmentRequest, AppointmentView, starting_time};
 use super::store;
@@ -147,7 +147,7 @@ pub async fn book(
     let diary = diary::read(tx, &new.visit.asks(around, None), now).await?;
     let (mut decided, mut conflicts) = (Vec::new(), Vec::new());
     for visit in &visits {
-        match decided_by(&diary, visit, by, now) {
+        match decided_by(&diary, visit, by, Choice::Given, now) {
             Ok(one) => decided.push(one),
             Err(error) => conflicts.push(conflict(visit, error)?),
         }

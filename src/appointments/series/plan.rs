@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::appointments::book::{Booker, decided_by};
+use crate::appointments::book::{Booker, Choice, decided_by};
 use crate::appointments::diary::Diary;
 use crate::appointments::fitting;
 use crate::appointments::model::AppointmentRequest;
@@ -36,7 +36,7 @@ pub fn nearest(
     let place = |nth: usize| {
         let at = times[nth];
         let visit = AppointmentRequest { starts_at: at, ..wanted.clone() };
-        if decided_by(diary, &visit, by, now).is_ok() {
+        if decided_by(diary, &visit, by, Choice::Given, now).is_ok() {
             return Some(at);
         }
         let within = reach(times, nth);
