@@ -76,6 +76,8 @@ pub async fn reschedule(
         return Err(BookError::in_the_past().into());
     }
     let decided = decide_choice(tx, &new, by, Some(standing), now).await?;
+    // The doctor may sit elsewhere by now: then the patient goes elsewhere too.
+    let in_time = in_time && decided.location_id == standing.location_id;
     view.doctor_id = new.doctor_id;
     view.doctor_name = decided.doctor_name;
     view.location_id = decided.location_id;
