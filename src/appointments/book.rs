@@ -334,6 +334,17 @@ fn refuse_unoffered(
     Err(BookError::field("/starts_at", "not_offered", "choose one of the doctor's slots"))
 }
 
+/// Where the doctor's hours have a visit, if need be one of the days on which he is away.
+pub(super) fn place_of(diary: &Diary, new: &AppointmentRequest) -> Option<Open> {
+    let doctor = diary.doctor.as_ref()?;
+    let visit = new.span(usual_length(diary, doctor));
+    [But::Nothing, But::TimeOffAndHolidays].into_iter().find_map(|but| {
+        doctor.sittings.open(visit, but).into_iter().find(|open| {
+            open.span.contains(&visit) && is_place(diary, new.location_id, open.location_id)
+        })
+    })
+}
+
 fn not_now(why: NotNow) -> BookError {
     let (code, words) = match why {
         NotNow::TooSoon => ("too_soon", "that is too soon to book by oneself: call the clinic"),

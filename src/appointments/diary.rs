@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::fitting::Claim;
 use super::model::Kind;
 use super::seats::Taken;
 use crate::doctors::hours::{Sittings, Span};
@@ -94,6 +95,14 @@ pub struct Diary {
     pub taken: Vec<(Uuid, Taken)>,
     /// True when a hold that has lapsed is in the way of the constraint: it is deleted before anything is claimed.
     pub has_lapsed: bool,
+}
+
+impl Diary {
+    /// Notes what one more visit takes: the next one is judged beside it.
+    pub fn take(&mut self, claims: &[Claim]) {
+        let taken = |claim: &Claim| Taken { seat: claim.seat, span: claim.during };
+        self.taken.extend(claims.iter().map(|claim| (claim.subject, taken(claim))));
+    }
 }
 
 /// A doctor's number of visits a day is counted over whole days: claims are read so much further then.

@@ -203,3 +203,17 @@ async fn who_comes_late_after_all_is_not_missed_again_at_once() {
     assert_eq!(clinic.count(open).await, 1);
     assert_eq!(desk.get(&path).await.body["status"], "booked", "half an hour to check in");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_location_was_closed_nothing_in_the_request_is_at_fault() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    let visit = desk.post("/appointments", &clinic.visit(TEN)).await.expect(201).id();
+    step(&desk, &visit, "cancel").await.expect(200);
+    sqlx::query("update locations set deleted_at = now()")
+        .execute(&mut clinic.connection().await)
+        .await
+        .unwrap();
+
+    assert_eq!(reopen(&desk, &visit).await.expect(409).problem(), "cannot-reopen");
+}
