@@ -29,6 +29,7 @@ use crate::http::path::Path;
 use crate::http::payload::{Created, Payload, Stored};
 use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId};
 use crate::tenancy::Clinic;
+use crate::tenancy::pools::Conn;
 use crate::time::{self};
 
 /// The appointment book.
@@ -114,10 +115,7 @@ impl AppointmentsApi {
         let mut conn = clinic.read().await?;
         let within = match query.date {
             Some(date) => {
-                let zone = match query.location_id {
-                    Some(location) => zone_of(&mut conn, location).await?,
-                    None => clinic.zone,
-                };
+                let zone = asked_zone(&mut conn, &clinic, query.location_id).await?;
                 let (from, to) = time::day_bounds(zone, date);
                 Span::new(from, to)
             }
@@ -154,7 +152,8 @@ impl AppointmentsApi {
 
     /// Book an appointment
     ///
-    /// A taken time is `409 slot-taken`, with the next free ones as `alternatives`.
+    /// A taken time is `409 slot-taken`, with the next free ones as `alternatives`. A patient books one of the slots, as long as it
+    /// is.
     #[oai(path = "/appointments", method = "post", operation_id = "bookAppointment")]
     async fn book(
         &self,
@@ -300,10 +299,7 @@ impl AppointmentsApi {
                 return Err(diary.doctor.map_or_else(Problem::not_found, |_| faults));
             }
         };
-        let zone = match query.location_id {
-            Some(location) => zone_of(&mut conn, location).await?,
-            None => clinic.zone,
-        };
+        let zone = asked_zone(&mut conn, &clinic, query.location_id).await?;
         let last = query.to.checked_sub_days(Days::new(1)).unwrap_or(query.to);
         let within = Span::new(time::day_start(zone, query.from), time::day_bounds(zone, last).1);
         let asked = Asked {
@@ -374,15 +370,26 @@ pub(super) fn refuse_another_doctors(
     Err(Problem::conflict("conflict", "somebody moved this visit just now; try again"))
 }
 
-pub(super) async fn zone_of(
-    conn: &mut crate::tenancy::pools::Conn,
-    location: LocationId,
+/// The zone of the location that a query names, else the clinic's.
+async fn asked_zone(
+    conn: &mut Conn,
+    clinic: &Clinic,
+    location: Option<LocationId>,
 ) -> Result<Tz, Problem> {
-    let name = store::location_zone(conn, location).await?.ok_or_else(|| {
+    let Some(location) = location else { return Ok(clinic.zone) };
+    zone_of(conn, location).await?.ok_or_else(|| {
         let error = FieldError::outside("query", "location_id", "not_found", "no such location");
         Problem::invalid(vec![error])
-    })?;
-    time::zone(&name).ok_or_else(|| Problem::internal(format!("there is no time zone {name}")))
+    })
+}
+
+/// None: there is no such location, or not any more.
+pub(super) async fn zone_of(conn: &mut Conn, location: LocationId) -> Result<Option<Tz>, Problem> {
+    store::location_zone(conn, location).await?.map(|name| zone_named(&name)).transpose()
+}
+
+pub(super) fn zone_named(name: &str) -> Result<Tz, Problem> {
+    time::zone(name).ok_or_else(|| Problem::internal(format!("there is no time zone {name}")))
 }
 
 /// `409 slot-taken`, with the next free times.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::diary::{self, Diary, DoctorDiary, PatientDiary};
-use super::fitting::{Claim, Fitting, NotNow, Seated, Window, is_place, usual_length};
+use super::fitting::{Claim, Fitting, NotNow, Seated, Window, is_place, offered, usual_length};
 use super::model::{AppointmentRequest, AppointmentView, Status, Taken};
 use super::seats::{Taken as Seat, seat_for};
 use super::store::{self, Writing};
@@ -59,7 +59,16 @@ pub(super) struct Decided {
     pub overbook_reason: Option<String>,
 }
 
-/// Books a visit, or says why not.
+/// Whether a patient was free to ask for any time.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Choice<'v> {
+    /// The time was offered, or staff say when and for how long.
+    Given,
+    /// A patient has what is offered to all: a slot, as long as it is. What staff gave may stay as long as it is when it moves.
+    Own(Option<&'v AppointmentView>),
+}
+
+/// Books a visit, or says why not. A patient chooses among what is offered.
 ///
 /// The caller owns the transaction, opened for telling, with the visit's subjects locked: a course books twenty visits and
 /// commits them as one.
@@ -69,7 +78,7 @@ pub async fn book(
     by: Booker,
     now: DateTime<Utc>,
 ) -> Result<AppointmentView, BookError> {
-    let decided = decide(tx, new, by, None, now).await?;
+    let decided = decide_choice(tx, new, by, None, now).await?;
     write(tx, new, decided, None, Word::Given, now).await
 }
 
@@ -143,11 +152,33 @@ pub(super) async fn decide(
     moving: Option<AppointmentId>,
     now: DateTime<Utc>,
 ) -> Result<Decided, BookError> {
+    judge(tx, new, by, Choice::Given, moving, now).await
+}
+
+/// As [`decide`], of a time that its booker chose. `standing` is the visit that gives its own time up.
+pub(super) async fn decide_choice(
+    tx: &mut Tx,
+    new: &AppointmentRequest,
+    by: Booker,
+    standing: Option<&AppointmentView>,
+    now: DateTime<Utc>,
+) -> Result<Decided, BookError> {
+    judge(tx, new, by, Choice::Own(standing), standing.map(|visit| visit.id), now).await
+}
+
+async fn judge(
+    tx: &mut Tx,
+    new: &AppointmentRequest,
+    by: Booker,
+    choice: Choice<'_>,
+    moving: Option<AppointmentId>,
+    now: DateTime<Utc>,
+) -> Result<Decided, BookError> {
     if by.is_patient() && new.overbook.is_some() {
         return Err(BookError::MayNotOverbook);
     }
     let diary = diary::read(tx, &new.asks(new.widest(), moving), now).await?;
-    let decided = decided_by(&diary, new, by, now)?;
+    let decided = decided_by(&diary, new, by, choice, now)?;
     if diary.has_lapsed {
         store::forget_lapsed(tx, &new.subjects(), now).await?;
     }
@@ -159,6 +190,7 @@ pub(super) fn decided_by(
     diary: &Diary,
     new: &AppointmentRequest,
     by: Booker,
+    choice: Choice<'_>,
     now: DateTime<Utc>,
 ) -> Result<Decided, BookError> {
     let (doctor, patient) = whoever_is_there(diary, new, by)?;
@@ -167,6 +199,9 @@ pub(super) fn decided_by(
     if by.is_patient() {
         let window = Window::of_patients(&diary.rules, now);
         window.admits(span.from, open.zone).map_err(not_now)?;
+        if let Choice::Own(standing) = choice {
+            refuse_unoffered(diary, doctor, new, standing, now)?;
+        }
     }
     let seated = Fitting::new(diary, doctor).seats(span, open.zone, new.overbook.is_some());
     let Seated { claims, doubled } = seated.ok_or(BookError::SlotTaken)?;
@@ -274,6 +309,40 @@ fn sits_at(
         ("outside_hours", "the doctor does not sit there at that time")
     };
     Err(BookError::field("/starts_at", code, words))
+}
+
+/// Refuses a patient what is no slot. A visit that stays when it is may be there for reasons of the staff's.
+fn refuse_unoffered(
+    diary: &Diary,
+    doctor: &DoctorDiary,
+    new: &AppointmentRequest,
+    standing: Option<&AppointmentView>,
+    now: DateTime<Utc>,
+) -> Result<(), BookError> {
+    let usual = usual_length(diary, doctor);
+    let span = new.span(usual);
+    let length = span.to - span.from;
+    if length != usual && standing.is_none_or(|visit| visit.ends_at - visit.starts_at != length) {
+        let words = format!("these visits are {} minutes long", usual.num_minutes());
+        return Err(BookError::field("/duration_minutes", "not_offered", &words));
+    }
+    let stays =
+        standing.is_some_and(|visit| visit.span() == span && visit.doctor_id == new.doctor_id);
+    if stays || !offered(diary, doctor, span, new.location_id, length, now).is_empty() {
+        return Ok(());
+    }
+    Err(BookError::field("/starts_at", "not_offered", "choose one of the doctor's slots"))
+}
+
+/// Where the doctor's hours have a visit, if need be one of the days on which he is away.
+pub(super) fn place_of(diary: &Diary, new: &AppointmentRequest) -> Option<Open> {
+    let doctor = diary.doctor.as_ref()?;
+    let visit = new.span(usual_length(diary, doctor));
+    [But::Nothing, But::TimeOffAndHolidays].into_iter().find_map(|but| {
+        doctor.sittings.open(visit, but).into_iter().find(|open| {
+            open.span.contains(&visit) && is_place(diary, new.location_id, open.location_id)
+        })
+    })
 }
 
 fn not_now(why: NotNow) -> BookError {

@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::fitting::Claim;
 use super::model::Kind;
 use super::seats::Taken;
 use crate::doctors::hours::{Sittings, Span};
@@ -96,6 +97,14 @@ pub struct Diary {
     pub has_lapsed: bool,
 }
 
+impl Diary {
+    /// Notes what one more visit takes: the next one is judged beside it.
+    pub fn take(&mut self, claims: &[Claim]) {
+        let taken = |claim: &Claim| Taken { seat: claim.seat, span: claim.during };
+        self.taken.extend(claims.iter().map(|claim| (claim.subject, taken(claim))));
+    }
+}
+
 /// A doctor's number of visits a day is counted over whole days: claims are read so much further then.
 /// (Sums of minutes, for `make_interval`.)
 const DIARY: &str = "
@@ -105,7 +114,7 @@ select rules.lead_minutes, rules.horizon_days, rules.slot_minutes as kind_minute
        (select coalesce(json_agg(json_build_object('id', r.id, 'capacity', r.capacity, 'location_id', r.location_id)), '[]')
         from resources r left join users u on u.id = r.user_id
         where r.id = any ($8) and r.deleted_at is null
-          and (r.user_id is null or u.status = 'active' and u.deleted_at is null)) as resources,
+          and (r.user_id is null or u.role = 'therapist' and u.status = 'active' and u.deleted_at is null)) as resources,
        (select coalesce(json_agg(json_build_object(
           'location_id', h.location_id, 'first_day', h.first_day, 'last_day', h.last_day)), '[]')
         from holidays h where h.last_day >= ($2 at time zone 'UTC')::date - 1

@@ -3,12 +3,13 @@
 use poem_openapi::{Object, OpenApi};
 
 use super::api::{
-    illegal_transition, locked, refuse_another_doctors, slot_taken, visible, zone_of,
+    illegal_transition, locked, refuse_another_doctors, slot_taken, visible, zone_named,
 };
 use super::book::{BookError, Booker};
 use super::model::{AppointmentView, Status, Step};
 use super::reopen::{ReopenError, reopen, wanted_again};
 use super::steps_api::refuse_others_patients;
+use super::store;
 use crate::auth::may::ReceivePatients;
 use crate::auth::{May, Role};
 use crate::db::Tries;
@@ -71,7 +72,9 @@ impl ReopenApi {
         }
         if_match.honour(ETag(seen.version))?;
         let reason = body.read()?.reason;
-        let zone = zone_of(&mut clinic.read().await?, seen.location_id).await?;
+        // Of one that is closed by now, too.
+        let place = store::location_name(&mut clinic.read().await?, seen.location_id).await?;
+        let zone = place.map_or(Ok(clinic.zone), |(_, zone)| zone_named(&zone))?;
         let mut tries = Tries::default();
         loop {
             let (mut tx, standing) = locked(&clinic, &who, &seen, &[]).await?;

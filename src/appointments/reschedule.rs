@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::ahead;
-use super::book::{BookError, Booker, decide};
+use super::book::{BookError, Booker, decide_choice};
 use super::cancel::promote;
 use super::freed;
 use super::history::{self, What};
@@ -75,7 +75,9 @@ pub async fn reschedule(
     if !in_time && new.starts_at <= now {
         return Err(BookError::in_the_past().into());
     }
-    let decided = decide(tx, &new, by, Some(standing.id), now).await?;
+    let decided = decide_choice(tx, &new, by, Some(standing), now).await?;
+    // The doctor may sit elsewhere by now: then the patient goes elsewhere too.
+    let in_time = in_time && decided.location_id == standing.location_id;
     view.doctor_id = new.doctor_id;
     view.doctor_name = decided.doctor_name;
     view.location_id = decided.location_id;

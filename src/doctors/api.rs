@@ -1,6 +1,6 @@
 //! `/doctors`
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, Utc};
 use poem_openapi::{Object, OpenApi};
 use serde_json::json;
 
@@ -195,7 +195,8 @@ impl DoctorsApi {
 
     /// Remove a doctor from sight, with the account
     ///
-    /// Past visits keep the name. With visits still to come the doctor stays: `409 bookings-affected` with the `bookings`.
+    /// Past visits keep the name. With visits still to come the doctor stays: `409 bookings-affected` with the first 200 `bookings`
+    /// and their `total`.
     #[oai(path = "/doctors/:id", method = "delete", operation_id = "deleteDoctor")]
     async fn delete(
         &self,
@@ -210,7 +211,9 @@ impl DoctorsApi {
         let (account, before) = lock_both(&mut tx, id.0).await?;
         if_match.honour(ETag(before.version))?;
         nothing.read()?;
-        staff::remove_account(&mut tx, &account, clinic.clock.now()).await?;
+        if let Err(error) = staff::remove_account(&mut tx, &account, clinic.clock.now()).await {
+            return Err(staff::refused(tx, &who, error).await);
+        }
         tx.commit().await?;
         caller.sessions.changed(&clinic.realm).await;
         Ok(Done)
@@ -247,8 +250,9 @@ impl DoctorsApi {
         body.accept()?;
         if_match.require(ETag(doctor.version))?;
         let standing = store::availability(&mut tx, id.0).await?;
-        let today = time::date_in(clinic.zone, clinic.clock.now());
-        let extra = extra::to_come(&mut tx, id.0, today).await?;
+        // It may still be yesterday where an extra day is.
+        let yesterday = time::date_in(clinic.zone, clinic.clock.now()) - Days::new(1);
+        let extra = extra::to_come(&mut tx, id.0, yesterday).await?;
         let places = store::places(&mut tx).await?;
         let new = body.read_with(|fields, new| {
             AvailabilityRequest::check(new, fields, &standing, &extra, &places);
@@ -286,7 +290,7 @@ impl DoctorsApi {
 
     /// Give a doctor time off
     ///
-    /// Over visits that stand: `409 bookings-affected` with the `bookings`, unless `resolve` is `keep`.
+    /// Over visits that stand: `409 bookings-affected` with the first 200 `bookings` and their `total`, unless `resolve` is `keep`.
     #[oai(path = "/doctors/:id/time-off", method = "post", operation_id = "createTimeOff")]
     async fn create_time_off(
         &self,
@@ -312,14 +316,14 @@ impl DoctorsApi {
         };
         let (from, to) = (new.starts_at.max(now), new.ends_at);
         let bookings = staff::bookings_of(&mut tx, id.0, from, Some(to)).await?;
-        if new.resolve.is_none() && !bookings.is_empty() {
-            return Err(staff::bookings_affected(&bookings));
+        if new.resolve.is_none() && bookings.total > 0 {
+            return Err(staff::bookings_affected(tx, &who, &bookings).await);
         }
         let away = store::insert_time_off(&mut tx, id.0, &new).await?;
         let version = store::touch(&mut tx, id.0).await?;
         let act = Act::new("doctor.time_off_given", "time_off", away.id);
         let details =
-            json!({ "doctor_id": id.0, "time_off": away, "bookings_kept": bookings.len() });
+            json!({ "doctor_id": id.0, "time_off": away, "bookings_kept": bookings.total });
         audit::record(&mut tx, act.details(details)).await?;
         Replayable::commit(
             tx,

@@ -19,7 +19,7 @@ use crate::http::page::Listing;
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
 use crate::ids::HolidayId;
-use crate::staff::Booking;
+use crate::staff::{self, Affected};
 use crate::tenancy::Clinic;
 use crate::time;
 
@@ -46,7 +46,8 @@ impl HolidaysApi {
 
     /// Close a location, or all of them, for days
     ///
-    /// Extra days are closed too. Over visits that stand: `409 bookings-affected` with the `bookings`, unless `resolve` is `keep`.
+    /// Extra days are closed too. Over visits that stand: `409 bookings-affected` with the first 200 `bookings` and their `total`,
+    /// unless `resolve` is `keep`.
     #[oai(path = "/holidays", method = "post", operation_id = "createHoliday")]
     async fn create(
         &self,
@@ -61,15 +62,18 @@ impl HolidaysApi {
             return Ok(Replayable::Replayed(response));
         }
         let new = body.read()?;
-        let mut tx = clinic.begin(who.actor()).await?;
+        let mut tx = begin(&clinic, &who).await?;
         let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
             Found::Done(response) => return Ok(Replayable::Replayed(response)),
             Found::New(kept) => kept,
         };
-        let bookings_kept = check(&mut tx, &clinic, &new).await?;
+        let affected = affected(&mut tx, &clinic, &new).await?;
+        if new.resolve.is_none() && affected.total > 0 {
+            return Err(staff::bookings_affected(tx, &who, &affected).await);
+        }
         let holiday = store::insert(&mut tx, &new).await?;
         let act = Act::new("holiday.created", "holiday", holiday.id);
-        let details = json!({ "holiday": holiday, "bookings_kept": bookings_kept });
+        let details = json!({ "holiday": holiday, "bookings_kept": affected.total });
         audit::record(&mut tx, act.details(details)).await?;
         Replayable::commit(
             tx,
@@ -98,7 +102,7 @@ impl HolidaysApi {
 
     /// Replace a holiday
     ///
-    /// Over visits that stand: `409 bookings-affected` with the `bookings`, unless `resolve` is `keep`.
+    /// Over visits that stand: `409 bookings-affected` with the first 200 `bookings` and their `total`, unless `resolve` is `keep`.
     #[oai(path = "/holidays/:id", method = "put", operation_id = "replaceHoliday")]
     async fn replace(
         &self,
@@ -108,15 +112,18 @@ impl HolidaysApi {
         if_match: IfMatch,
         body: Input<HolidayRequest>,
     ) -> Result<Stored<HolidayView>, Problem> {
-        let mut tx = clinic.begin(who.actor()).await?;
+        let mut tx = begin(&clinic, &who).await?;
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
         let new = body.read_over(&before)?;
-        let bookings_kept = check(&mut tx, &clinic, &new).await?;
+        let affected = affected(&mut tx, &clinic, &new).await?;
+        if new.resolve.is_none() && affected.total > 0 {
+            return Err(staff::bookings_affected(tx, &who, &affected).await);
+        }
         let after = store::update(&mut tx, id.0, &new).await?;
         let act = Act::new("holiday.changed", "holiday", id.0);
-        let details = json!({ "from": before, "to": after, "bookings_kept": bookings_kept });
+        let details = json!({ "from": before, "to": after, "bookings_kept": affected.total });
         audit::record(&mut tx, act.details(details)).await?;
         tx.commit().await?;
         Ok(Stored { etag: ETag(after.version), view: after })
@@ -144,8 +151,15 @@ impl HolidaysApi {
     }
 }
 
-/// Refuses a holiday where there is no such location, or over visits that nobody said what becomes of. How many stand in it.
-async fn check(tx: &mut Tx, clinic: &Clinic, new: &HolidayRequest) -> Result<usize, Problem> {
+/// Opens a change of holidays with the locks of everybody who may be booked: no booking slips in between what is read here and
+/// what is written.
+async fn begin(clinic: &Clinic, who: &May<WritePlaces>) -> Result<Tx, Problem> {
+    let doctors = store::doctors(&mut clinic.read().await?).await?;
+    clinic.begin_locking(who.actor(), &doctors).await
+}
+
+/// The visits that stand in a holiday. Refuses one where there is no such location.
+async fn affected(tx: &mut Tx, clinic: &Clinic, new: &HolidayRequest) -> Result<Affected, Problem> {
     let places = store::places(tx, new.location_id).await?;
     if new.location_id.is_some() && places.is_empty() {
         let fault = FieldError::body("/location_id", "not_found", "no such location");
@@ -158,18 +172,5 @@ async fn check(tx: &mut Tx, clinic: &Clinic, new: &HolidayRequest) -> Result<usi
         let from = time::day_start(zone, new.first_day).max(clinic.clock.now());
         closed.push((location, from, time::day_bounds(zone, new.last_day()).1));
     }
-    let bookings = store::bookings(tx, &closed).await?;
-    if new.resolve.is_none() && !bookings.is_empty() {
-        return Err(bookings_affected(&bookings));
-    }
-    Ok(bookings.len())
-}
-
-fn bookings_affected(bookings: &[Booking]) -> Problem {
-    let detail = match bookings.len() {
-        1 => "there is a visit then".to_owned(),
-        n => format!("there are {n} visits then"),
-    };
-    Problem::conflict("bookings-affected", format!("{detail}; say what becomes of them"))
-        .with("bookings", json!(bookings))
+    Ok(store::bookings(tx, &closed).await?)
 }

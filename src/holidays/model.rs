@@ -86,9 +86,9 @@ impl Readable for HolidayRequest {
             {
                 fields.fault("last_day", "out_of_range", "the first day or later, within a year");
             }
-            // One that is over changes nothing: the year is wrong, more likely.
+            // One that is over changes nothing: the year is wrong, more likely. (Where it is may be behind the clinic.)
             (_, Some(last))
-                if last < fields.today()
+                if last < fields.yesterday()
                     && fields.standing("last_day", fields::date) != Some(last) =>
             {
                 fields.fault("last_day", "in_the_past", "choose days still to come");

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::model::{HolidayRequest, HolidayView, ListHolidays};
 use crate::db::Tx;
 use crate::ids::{HolidayId, LocationId};
-use crate::staff::Booking;
+use crate::staff::{Affected, MOST_SHOWN};
 use crate::tenancy::pools::Conn;
 
 /// The columns of a view, read or given back by a change.
@@ -108,25 +108,32 @@ pub async fn places(
     .await
 }
 
+/// Everybody who may be booked: with their locks no visit slips in while days are closed.
+pub async fn doctors(conn: &mut Conn) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar("select id from doctors where deleted_at is null").fetch_all(conn).await
+}
+
 /// The visits that stand at these places, each within its own span.
 pub async fn bookings(
     tx: &mut Tx,
     places: &[(LocationId, DateTime<Utc>, DateTime<Utc>)],
-) -> sqlx::Result<Vec<Booking>> {
-    sqlx::query_as(
+) -> sqlx::Result<Affected> {
+    let rows = sqlx::query(
         "select a.id, a.number, a.patient_id, p.full_name as patient_name, lower(a.during) as starts_at,
-                upper(a.during) as ends_at
+                upper(a.during) as ends_at, count(*) over () as total
          from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) as s (location_id, starts_at, ends_at)
               join appointments a on a.location_id = s.location_id
                 and lower(a.during) < s.ends_at and lower(a.during) > s.starts_at - interval '8 hours' -- no visit is longer
                 and upper(a.during) > s.starts_at
               join patients p on p.id = a.patient_id
          where a.status in ('booked', 'confirmed', 'checked_in', 'in_consultation')
-         order by lower(a.during), a.id",
+         order by lower(a.during), a.id limit $4",
     )
     .bind(places.iter().map(|(id, ..)| id.0).collect::<Vec<Uuid>>())
     .bind(places.iter().map(|(_, from, _)| *from).collect::<Vec<_>>())
     .bind(places.iter().map(|(.., to)| *to).collect::<Vec<_>>())
+    .bind(MOST_SHOWN)
     .fetch_all(&mut **tx)
-    .await
+    .await?;
+    Affected::of_rows(&rows)
 }

@@ -43,7 +43,7 @@ pub struct ResourceView {
     pub user_id: Option<AccountId>,
     /// Visits at one time.
     pub capacity: i16,
-    /// Whether it may be booked: a therapist who is suspended may not.
+    /// Whether it may be booked: a therapist who is suspended, or works as something else by now, may not.
     pub active: bool,
     #[serde(with = "shown")]
     pub created_at: DateTime<Utc>,

@@ -12,7 +12,7 @@ macro_rules! view {
     ($rest:literal) => {
         concat!(
             "select r.id, r.kind, coalesce(r.name, u.full_name) as name, r.location_id, r.user_id, r.capacity,
-                    r.user_id is null or u.status = 'active' and u.deleted_at is null as active,
+                    r.user_id is null or u.role = 'therapist' and u.status = 'active' and u.deleted_at is null as active,
                     r.created_at, r.updated_at, r.version
              from resources r left join users u on u.id = r.user_id
              where r.deleted_at is null ",

@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::affected::{Booking, bookings_affected, bookings_of};
+use super::affected::{Affected, bookings_affected, bookings_of, in_the_way};
 use super::model::{AccountStatus, AccountView, StaffRole};
 use super::store;
 use crate::audit::{self, Act};
 use crate::auth::told::{self, What};
-use crate::auth::{Role, links};
+use crate::auth::{May, Permission, Role, links};
 use crate::db::{self, Tx};
 use crate::error::{FieldError, Problem};
 use crate::ids::{AccountId, DoctorId, MessageId};
@@ -24,7 +24,7 @@ pub enum StaffError {
     #[error("this account is not active, or has a password already")]
     NobodyToInvite,
     #[error("this doctor has visits still to come")]
-    BookingsAffected(Vec<Booking>),
+    BookingsAffected(Affected),
     #[error(transparent)]
     Db(#[from] sqlx::Error),
 }
@@ -117,7 +117,7 @@ pub async fn change_account(
     }
     if before.role == Role::Doctor && role != Role::Doctor {
         let bookings = bookings_of(tx, DoctorId(before.id.0), now, None).await?;
-        if !bookings.is_empty() {
+        if bookings.total > 0 {
             return Err(StaffError::BookingsAffected(bookings));
         }
         store::drop_doctor(tx, before.id).await?;
@@ -184,6 +184,14 @@ fn changed(before: &AccountView, after: &AccountView) -> Vec<&'static str> {
     .collect()
 }
 
+/// Why an account did not change. Ends the transaction; nothing of it stays.
+pub async fn refused<P: Permission>(tx: Tx, who: &May<P>, error: StaffError) -> Problem {
+    match error {
+        StaffError::BookingsAffected(affected) => bookings_affected(tx, who, &affected).await,
+        other => other.into(),
+    }
+}
+
 impl From<StaffError> for Problem {
     fn from(error: StaffError) -> Self {
         let detail = error.to_string();
@@ -192,7 +200,7 @@ impl From<StaffError> for Problem {
             StaffError::Oneself(_) | StaffError::NobodyToInvite => {
                 Problem::conflict("conflict", detail)
             }
-            StaffError::BookingsAffected(bookings) => bookings_affected(&bookings),
+            StaffError::BookingsAffected(affected) => in_the_way(&affected), // `refused` shows them
             StaffError::Db(error) => error.into(),
         }
     }

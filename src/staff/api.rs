@@ -3,7 +3,7 @@
 use poem_openapi::{Object, OpenApi};
 
 use super::account::{
-    Change, Invited, NewAccount, StaffError, change_account, create_account, invite_again,
+    Change, Invited, NewAccount, StaffError, change_account, create_account, invite_again, refused,
 };
 use super::model::{
     AccountStatus, AccountView, InvitedView, MeRequest, NewUser, StaffRole, StatusRequest,
@@ -186,8 +186,11 @@ impl StaffApi {
             refuse_oneself(&who, id.0, "somebody else has to change your role")?;
         }
         let owner = Change { full_name, email: Some(email), phone, language };
-        let after =
-            change_account(&mut tx, &clinic, &before, &owner, role, clinic.clock.now()).await?;
+        let now = clinic.clock.now();
+        let after = match change_account(&mut tx, &clinic, &before, &owner, role, now).await {
+            Ok(after) => after,
+            Err(error) => return Err(refused(tx, &who, error).await),
+        };
         tx.commit().await?;
         caller.sessions.changed(&clinic.realm).await;
         Ok(Stored { etag: ETag(after.version), view: after })
@@ -217,8 +220,8 @@ impl StaffApi {
 
     /// Suspend, ban, or let in again
     ///
-    /// Every session ends at once. A doctor with visits still to come: `409 bookings-affected` with the `bookings`, unless
-    /// `resolve` is `keep`.
+    /// Every session ends at once. A doctor with visits still to come: `409 bookings-affected` with the first 200 `bookings` and
+    /// their `total`, unless `resolve` is `keep`.
     #[oai(path = "/users/:id/status", method = "patch", operation_id = "setUserStatus")]
     async fn set_status(
         &self,
@@ -237,7 +240,11 @@ impl StaffApi {
         if status != AccountStatus::Active {
             refuse_oneself(&who, id.0, "somebody else has to suspend you")?;
         }
-        let after = set_status(&mut tx, &before, status, resolve, clinic.clock.now()).await?;
+        let now = clinic.clock.now();
+        let after = match set_status(&mut tx, &before, status, resolve, now).await {
+            Ok(after) => after,
+            Err(error) => return Err(refused(tx, &who, error).await),
+        };
         tx.commit().await?;
         caller.sessions.changed(&clinic.realm).await;
         Ok(Stored { etag: ETag(after.version), view: after })
@@ -261,7 +268,9 @@ impl StaffApi {
         if_match.honour(ETag(before.version))?;
         nothing.read()?;
         refuse_oneself(&who, id.0, "somebody else has to remove you")?;
-        remove_account(&mut tx, &before, clinic.clock.now()).await?;
+        if let Err(error) = remove_account(&mut tx, &before, clinic.clock.now()).await {
+            return Err(refused(tx, &who, error).await);
+        }
         tx.commit().await?;
         caller.sessions.changed(&clinic.realm).await;
         Ok(Done)

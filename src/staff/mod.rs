@@ -12,7 +12,9 @@ pub mod sessions;
 mod standing;
 mod store;
 
-pub use account::{Change, Invited, NewAccount, change_account, create_account, lock_account};
-pub use affected::{Booking, Resolve, bookings_affected, bookings_of};
+pub use account::{
+    Change, Invited, NewAccount, change_account, create_account, lock_account, refused,
+};
+pub use affected::{Affected, MOST_SHOWN, Resolve, bookings_affected, bookings_of};
 pub use model::{AccountStatus, AccountView, StaffRole, drop_shown_once};
 pub use standing::remove_account;

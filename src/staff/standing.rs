@@ -28,9 +28,9 @@ pub async fn set_status(
     if before.role == Role::Doctor && before.status == AccountStatus::Active {
         let bookings = bookings_of(tx, DoctorId(before.id.0), now, None).await?;
         match resolve {
-            None if !bookings.is_empty() => return Err(StaffError::BookingsAffected(bookings)),
+            None if bookings.total > 0 => return Err(StaffError::BookingsAffected(bookings)),
             None => {}
-            Some(Resolve::Keep) => details["bookings_kept"] = json!(bookings.len()),
+            Some(Resolve::Keep) => details["bookings_kept"] = json!(bookings.total),
         }
     }
     let after = store::set_status(tx, before.id, status).await?;
@@ -51,7 +51,7 @@ pub async fn remove_account(
 ) -> Result<(), StaffError> {
     if before.role == Role::Doctor {
         let bookings = bookings_of(tx, DoctorId(before.id.0), now, None).await?;
-        if !bookings.is_empty() {
+        if bookings.total > 0 {
             return Err(StaffError::BookingsAffected(bookings));
         }
         store::drop_doctor(tx, before.id).await?;

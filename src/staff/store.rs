@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::account::Change;
-use super::affected::Booking;
+use super::affected::{Affected, MOST_SHOWN};
 use super::model::{AccountStatus, AccountView, StaffRole};
 use crate::auth::Role;
 use crate::db::Tx;
@@ -217,18 +217,20 @@ pub async fn bookings(
     doctor: DoctorId,
     from: DateTime<Utc>,
     to: Option<DateTime<Utc>>,
-) -> sqlx::Result<Vec<Booking>> {
-    sqlx::query_as(
+) -> sqlx::Result<Affected> {
+    let rows = sqlx::query(
         "select a.id, a.number, a.patient_id, p.full_name as patient_name, lower(a.during) as starts_at,
-                upper(a.during) as ends_at
+                upper(a.during) as ends_at, count(*) over () as total
          from appointments a join patients p on p.id = a.patient_id
          where a.doctor_id = $1 and a.during && tstzrange($2, $3)
            and a.status in ('booked', 'confirmed', 'checked_in', 'in_consultation')
-         order by lower(a.during), a.id",
+         order by lower(a.during), a.id limit $4",
     )
     .bind(doctor)
     .bind(from)
     .bind(to)
+    .bind(MOST_SHOWN)
     .fetch_all(&mut **tx)
-    .await
+    .await?;
+    Affected::of_rows(&rows)
 }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use self::world::{Deed, World, days_of, deed, minute, minutes_open, on_the_wall, world};
-use super::book::{BookError, Booker, Decided, decided_by};
+use super::book::{BookError, Booker, Choice, Decided, decided_by};
 use super::diary::{Diary, DoctorDiary, PatientDiary, ResourceDiary, Rules};
 use super::fitting::{self, Claim};
 use super::model::{AppointmentRequest, Kind, Overbook};
@@ -184,13 +184,66 @@ impl Clinic {
         self.open_at.contains(&at)
     }
 
+    /// What is kept free before a visit and after it.
+    fn around(&self) -> (TimeDelta, TimeDelta) {
+        let minutes = |minutes: i32| TimeDelta::minutes(i64::from(minutes));
+        (minutes(self.world.rules.before_minutes), minutes(self.world.rules.after_minutes))
+    }
+
+    /// Whether somebody or something of a visit is full at some minute of it, or the doctor's day is, or none of the doctor's seats
+    /// is free throughout: counted minute by minute, and seat by seat.
+    fn is_full(
+        &self,
+        patient: PatientId,
+        with_room: bool,
+        span: Span,
+        except: Option<AppointmentId>,
+    ) -> bool {
+        let (before, after) = self.around();
+        let wide = |span: Span| Span::new(span.from - before, span.to + after);
+        let others = || self.visits.iter().filter(|visit| Some(visit.id) != except);
+        let full = |of: &dyn Fn(&Visit) -> bool, around: bool, capacity: usize| {
+            let taken = |span: Span| if around { wide(span) } else { span };
+            let wanted = taken(span);
+            let near: Vec<Span> = others()
+                .filter(|visit| of(visit))
+                .map(|visit| taken(visit.span))
+                .filter(|taken| taken.overlaps(&wanted))
+                .collect();
+            let minutes = (0..(wanted.to - wanted.from).num_minutes()).map(TimeDelta::minutes);
+            !near.is_empty()
+                && minutes.map(|minute| wanted.from + minute).any(|at| {
+                    near.iter().filter(|one| one.from <= at && at < one.to).count() >= capacity
+                })
+        };
+        let day = |span: Span| self.civil_date(span.from - before);
+        let that_day = || others().filter(|visit| day(visit.span) == day(span)).count();
+        let scattered = || {
+            (0..self.world.capacity).all(|seat| {
+                others().any(|visit| {
+                    visit.claims[0].seat == seat && wide(visit.span).overlaps(&wide(span))
+                })
+            })
+        };
+        full(&|_| true, true, self.world.capacity as usize)
+            || full(&|visit| visit.request.patient_id == patient, false, 1)
+            || with_room && full(&|visit| !visit.request.resources().is_empty(), true, 1)
+            || self.world.max_per_day.is_some_and(|most| that_day() >= most as usize)
+            || scattered()
+    }
+
+    /// Whether patients may not book by themselves what begins then: it is too soon, or too far ahead.
+    fn is_not_open(&self, at: DateTime<Utc>) -> bool {
+        let rules = &self.world.rules;
+        let days = rules.horizon_days.map(|days| TimeDelta::days(i64::from(days)));
+        at < self.now() + TimeDelta::minutes(i64::from(rules.lead_minutes))
+            || days.is_some_and(|days| self.civil_date(at) > self.civil_date(self.now()) + days)
+    }
+
     /// At no minute does anything have more visits than it takes, but for those that were doubled on purpose.
     fn check_nothing_is_taken_twice(&self) -> Result<(), TestCaseError> {
         let ordinary: Vec<&Visit> = self.visits.iter().filter(|visit| !visit.overbooked).collect();
-        let (before, after) = (
-            TimeDelta::minutes(i64::from(self.world.rules.before_minutes)),
-            TimeDelta::minutes(i64::from(self.world.rules.after_minutes)),
-        );
+        let (before, after) = self.around();
         for visit in &self.visits {
             let mut at = visit.span.from - before;
             while at < visit.span.to + after {
@@ -228,7 +281,7 @@ impl Clinic {
         Ok(())
     }
 
-    /// Every slot is while the doctor sits; it can be booked; and what is left out of the grid cannot.
+    /// Every slot is while the doctor sits; it can be booked; and what is left out of the grid cannot, and for a reason.
     fn check_slots(&self, patient: PatientId, with_room: bool) -> Result<(), TestCaseError> {
         let diary = self.diary(patient, with_room, None);
         for by_patient in [false, true] {
@@ -242,13 +295,16 @@ impl Clinic {
                 fitting::offered(&diary, doctor, self.within(), None, self.length(), self.now());
             for open in grid {
                 let request = self.request(patient, open.span.from, with_room, false);
-                let booked = decided_by(&diary, &request, by, self.now());
+                let booked = decided_by(&diary, &request, by, Choice::Own(None), self.now());
                 let is_offered = offered.contains(&open.span.from);
                 prop_assert_eq!(booked.is_ok(), is_offered, "{:?} {:?}", open, booked.err());
+                let cannot = by_patient && self.is_not_open(open.span.from)
+                    || self.is_full(patient, with_room, open.span, None);
+                prop_assert_eq!(is_offered, !cannot, "{:?}", open);
             }
             for slot in slots {
                 let request = self.request(patient, slot.from, with_room, false);
-                let booked = decided_by(&diary, &request, by, self.now());
+                let booked = decided_by(&diary, &request, by, Choice::Own(None), self.now());
                 prop_assert_eq!(booked.ok().map(|booked| booked.span), Some(slot));
             }
         }
@@ -271,7 +327,7 @@ impl Clinic {
                     *with_room,
                     *overbook && !by_patient,
                 );
-                let decided = decided_by(&diary, &request, by, self.now());
+                let decided = decided_by(&diary, &request, by, Choice::Own(None), self.now());
                 let decided = decided.map_err(|error| TestCaseError::fail(error.to_string()))?;
                 prop_assert!(decided.overbook_reason.is_none(), "a free time is not doubled");
                 self.keep(AppointmentId::new(), request, decided);
@@ -282,14 +338,27 @@ impl Clinic {
                 let diary = self.diary(patient, false, None);
                 let request = self.request(patient, at, false, *overbook);
                 let by = Booker { only_patient: None };
+                let span = Span::new(at, at + self.length());
                 let sits = (0..self.length().num_minutes())
                     .all(|minute| self.sits(at + TimeDelta::minutes(minute)));
-                match decided_by(&diary, &request, by, self.now()) {
+                let full = self.is_full(patient, false, span, None);
+                if self.within().contains(&span) {
+                    let alone = Booker { only_patient: Some(patient) };
+                    let own = self.request(patient, at, false, false);
+                    let own = decided_by(&diary, &own, alone, Choice::Own(None), self.now());
+                    let is_slot = self.slots(&diary, true).contains(&span);
+                    prop_assert_eq!(own.is_ok(), is_slot, "a patient has slots alone: {}", at);
+                }
+                match decided_by(&diary, &request, by, Choice::Own(None), self.now()) {
                     Ok(decided) => {
                         prop_assert!(sits, "booked while the doctor does not sit: {}", at);
+                        let doubled = decided.overbook_reason.is_some();
+                        // Doubled on purpose it may have an ordinary seat after all.
+                        prop_assert!(full || !doubled, "doubled, and free: {}", at);
+                        prop_assert!(*overbook || !full, "booked twice: {}", at);
                         self.keep(AppointmentId::new(), request, decided);
                     }
-                    Err(BookError::SlotTaken) => prop_assert!(!overbook),
+                    Err(BookError::SlotTaken) => prop_assert!(!overbook && full, "free: {}", at),
                     // Two lines that follow each other are two stretches: a visit lies within one.
                     Err(BookError::Invalid(_)) => {
                         prop_assert!(!sits || self.world.weekly.len() + self.world.extra.len() > 1);
@@ -312,12 +381,43 @@ impl Clinic {
                 }
                 let request = self.request(patient, at.get(&slots).from, with_room, false);
                 let by = Booker { only_patient: None };
-                let decided = decided_by(&diary, &request, by, self.now());
+                let decided = decided_by(&diary, &request, by, Choice::Own(None), self.now());
                 let decided = decided.map_err(|error| TestCaseError::fail(error.to_string()))?;
                 let gone = self.visits.remove(nth);
                 self.keep(gone.id, request, decided);
                 let times = self.visits.iter().filter(|visit| visit.id == gone.id).count();
                 prop_assert_eq!(times, 1, "a moved visit is at exactly one time");
+            }
+            Deed::MoveAnywhere { visit, minute } => {
+                if self.visits.is_empty() {
+                    return Ok(());
+                }
+                let nth = visit.index(self.visits.len());
+                let (id, before) = (self.visits[nth].id, self.visits[nth].request.clone());
+                let at = self.within().from + TimeDelta::minutes(*minute);
+                let with_room = !before.resources().is_empty();
+                let request = self.request(before.patient_id, at, with_room, false);
+                let span = Span::new(at, at + self.length());
+                let full = self.is_full(before.patient_id, with_room, span, Some(id));
+                let by = Booker { only_patient: None };
+                let diary = self.diary(before.patient_id, with_room, Some(id));
+                let decided = match decided_by(&diary, &request, by, Choice::Given, self.now()) {
+                    Ok(decided) => decided,
+                    Err(BookError::SlotTaken) => {
+                        prop_assert!(full, "free but for itself: {}", at);
+                        return Ok(());
+                    }
+                    Err(_) => return Ok(()), // the doctor does not sit then
+                };
+                prop_assert!(!full);
+                let gone = self.visits.remove(nth);
+                self.keep(id, request, decided);
+                // What it gave up is had again by whoever fits there, and by nobody else.
+                let again = self.request(before.patient_id, before.starts_at, with_room, false);
+                let diary = self.diary(before.patient_id, with_room, None);
+                let again = decided_by(&diary, &again, by, Choice::Given, self.now());
+                let taken = self.is_full(before.patient_id, with_room, gone.span, None);
+                prop_assert_eq!(again.is_ok(), !taken, "{:?}", gone.span);
             }
             Deed::Cancel { visit } => {
                 if !self.visits.is_empty() {

@@ -123,6 +123,7 @@ pub enum Deed {
     Book { patient: usize, at: Index, with_room: bool, by_patient: bool, overbook: bool },
     BookAnywhere { patient: usize, minute: i64, overbook: bool },
     Move { visit: Index, at: Index },
+    MoveAnywhere { visit: Index, minute: i64 },
     Cancel { visit: Index },
 }
 
@@ -134,6 +135,7 @@ pub fn deed() -> impl Strategy<Value = Deed> {
         3 => (0..2usize, 0..5760i64, any::<bool>())
             .prop_map(|(patient, minute, overbook)| Deed::BookAnywhere { patient, minute, overbook }),
         2 => (any::<Index>(), any::<Index>()).prop_map(|(visit, at)| Deed::Move { visit, at }),
+        2 => (any::<Index>(), 0..5760i64).prop_map(|(visit, minute)| Deed::MoveAnywhere { visit, minute }),
         1 => any::<Index>().prop_map(|visit| Deed::Cancel { visit }),
     ]
 }

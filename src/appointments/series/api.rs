@@ -1,9 +1,10 @@
 //! `/appointments/series`
 
+use chrono::{DateTime, Utc};
 use poem_openapi::OpenApi;
 use serde_json::json;
 
-use super::{SeriesError, SeriesRequest, SeriesView, book};
+use super::{Conflicts, SeriesError, SeriesRequest, SeriesView, book};
 use crate::appointments::api::{CancelAppointment, zone_of};
 use crate::appointments::book::{BookError, Booker};
 use crate::appointments::cancel::{CancelError, cancel};
@@ -47,10 +48,12 @@ impl SeriesApi {
         let now = clinic.clock.now();
         let new = body.read()?;
         let by = Booker { only_patient: None };
+        // A location that is not there is found out with whatever else is not.
         let zone = match new.visit.location_id {
             Some(location) => zone_of(&mut clinic.read().await?, location).await?,
-            None => clinic.zone,
+            None => None,
         };
+        let zone = zone.unwrap_or(clinic.zone);
         let mut tries = Tries::default();
         loop {
             let mut tx = clinic.begin_telling(who.actor(), &new.visit.subjects()).await?;
@@ -59,8 +62,13 @@ impl SeriesApi {
                 Found::New(kept) => kept,
             };
             let series = match book(&mut tx, &new, zone, by, now).await {
+                Ok(series) => series,
+                Err(SeriesError::Conflicts(those)) => {
+                    tx.rollback().await?; // frees the locks before we look for other times
+                    return Err(series_conflict(*those, &new, by, now));
+                }
                 Err(SeriesError::Book(BookError::Db(error))) if tries.again(&error) => continue,
-                other => other?,
+                Err(SeriesError::Book(error)) => return Err(error.into()),
             };
             let location = format!("/appointments/series/{}", series.id);
             return Replayable::commit(
@@ -149,17 +157,17 @@ fn etag(items: &[AppointmentView]) -> ETag {
     ETag(items.iter().map(|visit| visit.version).sum())
 }
 
-impl From<SeriesError> for Problem {
-    fn from(error: SeriesError) -> Self {
-        let detail = error.to_string();
-        match error {
-            SeriesError::Conflicts { conflicts, plan } => {
-                let plan = plan.map(|plan| plan.into_iter().map(time::show).collect::<Vec<_>>());
-                Problem::conflict("series-conflict", detail)
-                    .with("conflicts", json!(conflicts))
-                    .with("plan", json!(plan))
-            }
-            SeriesError::Book(error) => error.into(),
-        }
-    }
+/// `409 series-conflict`, with what can be instead.
+fn series_conflict(
+    those: Conflicts,
+    new: &SeriesRequest,
+    by: Booker,
+    now: DateTime<Utc>,
+) -> Problem {
+    let (detail, conflicts) = (those.to_string(), json!(those.conflicts));
+    let plan = those.plan(new, by, now);
+    let plan = plan.map(|plan| plan.into_iter().map(time::show).collect::<Vec<_>>());
+    Problem::conflict("series-conflict", detail)
+        .with("conflicts", conflicts)
+        .with("plan", json!(plan))
 }

@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::plan::nearest;
-use super::book::{BookError, Booker, Word, decided_by, write};
-use super::diary;
+use super::book::{BookError, Booker, Choice, Word, decided_by, place_of, write};
+use super::diary::{self, Diary};
 use super::model::{AppointmentRequest, AppointmentView, starting_time};
 use super::store;
 use crate::audit::{self, Act};
@@ -82,6 +82,21 @@ impl Readable for SeriesRequest {
 }
 
 impl SeriesRequest {
+    /// All that it may touch by the clock of any place, with the day before the first and the day after the last: a plan may need
+    /// them.
+    fn around(&self) -> Span {
+        let first = self.visit.starts_at;
+        let last = match &self.starts {
+            Some(starts) => starts.last().copied().unwrap_or(first),
+            None => {
+                first
+                    + TimeDelta::days(self.every_days.unwrap_or(1) * (self.count.unwrap_or(1) - 1))
+            }
+        };
+        let a_day = TimeDelta::days(1);
+        Span::new(first - a_day, self.visit.widest().to + (last - first) + a_day * 2)
+    }
+
     /// When its visits are, in the zone where the first one is.
     fn times(&self, zone: Tz) -> Vec<DateTime<Utc>> {
         if let Some(starts) = &self.starts {
@@ -108,11 +123,31 @@ pub struct Conflict {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SeriesError {
-    /// Some visits cannot be; the plan is the nearest that can, if there is one.
-    #[error("{} visits of the series cannot be", .conflicts.len())]
-    Conflicts { conflicts: Vec<Conflict>, plan: Option<Vec<DateTime<Utc>>> },
+    #[error(transparent)]
+    Conflicts(Box<Conflicts>),
     #[error(transparent)]
     Book(#[from] BookError),
+}
+
+/// The visits that cannot be, and what a plan is sought in: that takes its time, so the locks are given back first.
+#[derive(Debug, thiserror::Error)]
+#[error("{} visits of the series cannot be", .conflicts.len())]
+pub struct Conflicts {
+    pub conflicts: Vec<Conflict>,
+    times: Vec<DateTime<Utc>>,
+    diary: Diary,
+}
+
+impl Conflicts {
+    /// The nearest times that can be, if there are any.
+    pub fn plan(
+        self,
+        new: &SeriesRequest,
+        by: Booker,
+        now: DateTime<Utc>,
+    ) -> Option<Vec<DateTime<Utc>>> {
+        nearest(self.diary, &new.visit, &self.times, by, now)
+    }
 }
 
 impl From<sqlx::Error> for SeriesError {
@@ -128,7 +163,8 @@ pub struct SeriesView {
     pub items: Vec<AppointmentView>,
 }
 
-/// Books them all, or says which cannot be. The transaction is one opened for telling, with the subjects of the visits locked.
+/// Books them all, or says which cannot be. The transaction is one opened for telling, with the subjects of the visits locked. Its
+/// civil time is that of the place where the first visit is; where the doctor never sits then, that of `zone`.
 ///
 /// The patient hears of the first at once, and of each by its reminders: twenty messages in a row would be noise.
 pub async fn book(
@@ -138,23 +174,24 @@ pub async fn book(
     by: Booker,
     now: DateTime<Utc>,
 ) -> Result<SeriesView, SeriesError> {
-    let times = new.times(zone);
+    let mut diary = diary::read(tx, &new.visit.asks(new.around(), None), now).await?;
+    let stood = diary.taken.len();
+    let times = new.times(place_of(&diary, &new.visit).map_or(zone, |open| open.zone));
     let visits: Vec<AppointmentRequest> =
         times.iter().map(|at| AppointmentRequest { starts_at: *at, ..new.visit.clone() }).collect();
-    let within = spans_all(&visits);
-    // A plan may need the day before the first and the day after the last.
-    let around = Span::new(within.from - TimeDelta::days(1), within.to + TimeDelta::days(1));
-    let diary = diary::read(tx, &new.visit.asks(around, None), now).await?;
     let (mut decided, mut conflicts) = (Vec::new(), Vec::new());
     for visit in &visits {
-        match decided_by(&diary, visit, by, now) {
-            Ok(one) => decided.push(one),
+        match decided_by(&diary, visit, by, Choice::Given, now) {
+            Ok(one) => {
+                diary.take(&one.claims);
+                decided.push(one);
+            }
             Err(error) => conflicts.push(conflict(visit, error)?),
         }
     }
     if !conflicts.is_empty() {
-        let plan = nearest(&diary, &new.visit, &times, by, now);
-        return Err(SeriesError::Conflicts { conflicts, plan });
+        diary.taken.truncate(stood);
+        return Err(SeriesError::Conflicts(Box::new(Conflicts { conflicts, times, diary })));
     }
     if diary.has_lapsed {
         store::forget_lapsed(tx, &new.visit.subjects(), now).await?;
@@ -169,12 +206,6 @@ pub async fn book(
     let act = Act::new("series.booked", "series", id).about(new.visit.patient_id);
     audit::record(tx, act.details(json!({ "visits": items.len() }))).await?;
     Ok(SeriesView { id, items })
-}
-
-fn spans_all(visits: &[AppointmentRequest]) -> Span {
-    let from = visits.iter().map(|visit| visit.starts_at).min();
-    let to = visits.iter().map(|visit| visit.widest().to).max();
-    Span::new(from.unwrap_or_default(), to.unwrap_or_default())
 }
 
 /// What stands in the way of one visit. What is wrong with all of them (nobody of this id) is no conflict.

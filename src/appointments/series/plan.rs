@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::appointments::book::{Booker, decided_by};
+use super::LONGEST_DAYS;
+use crate::appointments::book::{Booker, Choice, decided_by};
 use crate::appointments::diary::Diary;
 use crate::appointments::fitting;
 use crate::appointments::model::AppointmentRequest;
@@ -24,26 +25,32 @@ fn reach(times: &[DateTime<Utc>], nth: usize) -> Span {
 }
 
 /// The times of a series that can be booked, as near as there is one to each that was asked for; none: one of them has no free time
-/// near it. The diary reaches a day beyond the first and the last.
+/// near it. The diary reaches a day beyond the first and the last. Each is judged beside those before it, as when it is booked.
 pub fn nearest(
-    diary: &Diary,
+    mut diary: Diary,
     wanted: &AppointmentRequest,
     times: &[DateTime<Utc>],
     by: Booker,
     now: DateTime<Utc>,
 ) -> Option<Vec<DateTime<Utc>>> {
     let length = wanted.duration_minutes.map(TimeDelta::minutes);
-    let place = |nth: usize| {
-        let at = times[nth];
-        let visit = AppointmentRequest { starts_at: at, ..wanted.clone() };
-        if decided_by(diary, &visit, by, now).is_ok() {
-            return Some(at);
-        }
-        let within = reach(times, nth);
-        let free = fitting::free(diary, within, wanted.location_id, length, by.is_patient(), now);
-        free.map(|open| open.span.from).min_by_key(|free| (*free - at).abs())
-    };
-    (0..times.len()).map(place).collect()
+    let mut plan = Vec::with_capacity(times.len());
+    for (nth, at) in times.iter().enumerate() {
+        let decided = |starts_at| {
+            let visit = AppointmentRequest { starts_at, ..wanted.clone() };
+            decided_by(&diary, &visit, by, Choice::Given, now).ok()
+        };
+        let nearby = || {
+            let (within, place) = (reach(times, nth), wanted.location_id);
+            let free = fitting::free(&diary, within, place, length, by.is_patient(), now);
+            free.map(|open| open.span.from).min_by_key(|free| (*free - *at).abs())
+        };
+        let one = decided(*at).or_else(|| decided(nearby()?))?;
+        diary.take(&one.claims);
+        plan.push(one.span.from);
+    }
+    let whole = *plan.last()? - *plan.first()?;
+    (whole <= TimeDelta::days(LONGEST_DAYS)).then_some(plan)
 }
 
 #[cfg(test)]

@@ -284,13 +284,16 @@ pub async fn visit_of_patient(
 }
 
 /// When a visit's patient will not come any more by the clinic's rules, and whether that is now; none where the clinic marks nobody.
+/// Who came late and was let in after all has as long again to be checked in.
 pub async fn missed_at(
     tx: &mut Tx,
     id: AppointmentId,
 ) -> sqlx::Result<Option<(DateTime<Utc>, bool)>> {
     sqlx::query_as(
         "select missed_at, missed_at <= now()
-         from (select lower(a.during) + make_interval(mins => r.no_show_after_minutes) as missed_at
+         from (select greatest(lower(a.during), (select max(c.at) from appointment_changes c
+                                                 where c.appointment_id = a.id and c.what = 'reopened'))
+                        + make_interval(mins => r.no_show_after_minutes) as missed_at
                from appointments a cross join scheduling_rules r
                where a.id = $1 and r.no_show_after_minutes is not null) as rule",
     )

@@ -69,8 +69,8 @@ impl Readable for NewExtraHours {
     fn read(fields: &mut Fields) -> Option<Self> {
         let location_id = fields.required("location_id", fields::id);
         let day = fields.required("day", fields::date);
-        // One that is over changes nothing: the year is wrong, more likely.
-        if day.is_some_and(|day| day < fields.today()) {
+        // One that is over changes nothing: the year is wrong, more likely. (Where it is may be behind the clinic.)
+        if day.is_some_and(|day| day < fields.yesterday()) {
             fields.fault("day", "in_the_past", "choose a day still to come");
         }
         let (hours, breaks) = read_hours(fields);

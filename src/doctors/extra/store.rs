@@ -60,13 +60,13 @@ pub async fn list(
 pub async fn to_come(
     conn: &mut Conn,
     doctor: DoctorId,
-    today: NaiveDate,
+    first: NaiveDate,
 ) -> sqlx::Result<Vec<ExtraHoursView>> {
     sqlx::query_as(view!(
         "and day >= $2 and exists(select from locations l where l.id = location_id and l.deleted_at is null) order by day, id"
     ))
     .bind(doctor)
-    .bind(today)
+    .bind(first)
     .fetch_all(conn)
     .await
 }

@@ -127,6 +127,11 @@ impl Fields {
         crate::time::date_in(self.frame.zone, self.frame.now)
     }
 
+    /// The date before: where another place's calendar is behind, it is today's there.
+    pub fn yesterday(&self) -> NaiveDate {
+        self.today().pred_opt().unwrap_or(NaiveDate::MIN)
+    }
+
     /// These fields are to replace what stands. What is `kept` this caller may not change: sent it is as it stands, and so it
     /// is read, sent or not.
     pub fn replace(&mut self, standing: Map<String, Value>, kept: &[&str]) {

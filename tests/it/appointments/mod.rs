@@ -268,6 +268,45 @@ async fn a_patient_sees_and_books_his_own_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_patient_chooses_among_what_is_offered() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let (desk, patient) = (clinic.desk().await, clinic.patient().await);
+    let of = |at: &str, minutes: i64| {
+        let mut visit = clinic.visit(at);
+        visit["duration_minutes"] = json!(minutes);
+        visit
+    };
+    const NINE: &str = "2099-01-05T03:30:00Z";
+    const BETWEEN: &str = "2099-01-05T03:40:00Z";
+    let long = [("/duration_minutes".to_owned(), "not_offered".to_owned())];
+    let between = [("/starts_at".to_owned(), "not_offered".to_owned())];
+
+    for minutes in [480, 60, 25] {
+        let refused = patient.post("/appointments", &of(NINE, minutes)).await.expect(422);
+        assert_eq!(refused.faults(), long, "{minutes}");
+    }
+    let refused = patient.post("/appointments", &clinic.visit(BETWEEN)).await.expect(422);
+    assert_eq!(refused.faults(), between);
+    let own = patient.post("/appointments", &of(NINE, 30)).await.expect(201);
+    let path = format!("/appointments/{}", own.id());
+    assert_eq!(patient.put(&path, "*", &of(TEN, 60)).await.expect(422).faults(), long);
+    patient.delete(&path).await.expect(200);
+
+    // What staff gave stays as it is, and moves with its length to what is offered.
+    let given = desk.post("/appointments", &of(BETWEEN, 60)).await.expect(201);
+    let path = format!("/appointments/{}", given.id());
+    let mut told = given.body.clone();
+    told["reason"] = json!("a cough");
+    patient.put(&path, "*", &told).await.expect(200);
+    told["kind"] = json!("video");
+    patient.put(&path, "*", &told).await.expect(200);
+    let later = clinic.visit("2099-01-05T04:40:00Z");
+    assert_eq!(patient.put(&path, "*", &later).await.expect(422).faults(), between);
+    let moved = patient.put(&path, "*", &clinic.visit(TEN)).await.expect(200);
+    assert_eq!(moved.body["duration_minutes"], 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_books_once() {
     let (_platform, clinic) = TestClinic::new().await;
     let desk = clinic.desk().await;

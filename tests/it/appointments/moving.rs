@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::life::step;
 use super::{HALF_PAST, TEN};
 use crate::support::TestClinic;
 
@@ -53,6 +54,31 @@ async fn a_visit_moves_with_its_length() {
     others["starts_at"] = json!(ELEVEN);
     let others = desk.put(&path, "*", &others).await.expect(422);
     assert_eq!(others.faults(), [("/patient_id".to_owned(), "read_only".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_to_come_to_another_place_is_told() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let (admin, desk) = (clinic.admin().await, clinic.desk().await);
+    let visit = desk.post("/appointments", &clinic.visit(TEN)).await.expect(201);
+    let elsewhere =
+        admin.post("/locations", &json!({ "name": "Elsewhere" })).await.expect(201).id();
+    let hours = json!({ "items": [
+        { "location_id": elsewhere, "weekday": 1, "starts_at": "09:00", "ends_at": "17:00" },
+    ]});
+    let availability = format!("/doctors/{}/availability", clinic.doctor);
+    admin.put(&availability, "*", &hours).await.expect(200);
+    let path = format!("/appointments/{}", visit.id());
+    step(&desk, &visit.id(), "confirm").await.expect(200);
+    let mut video = clinic.visit(TEN);
+    video["kind"] = json!("video");
+
+    let moved = desk.put(&path, "*", &video).await.expect(200);
+
+    assert_eq!(moved.body["location_id"], json!(elsewhere));
+    assert_eq!(moved.body["status"], "booked", "nobody has confirmed that place");
+    let told = "select count(*) from outbox where purpose = 'appointment.moved'";
+    assert_eq!(clinic.count(told).await, 1);
 }
 
 /// Waits until somebody in this database waits for a lock.

@@ -1,13 +1,13 @@
 //! Undoing: what goes back, what it gets again, and when it is too late.
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use nadi::auth::Role;
 use nadi::time::show;
 use serde_json::{Value, json};
 
 use super::life::step;
 use super::{HALF_PAST, TEN};
-use crate::support::{Answer, Caller, TestClinic};
+use crate::support::{Answer, Caller, TestClinic, until};
 
 async fn reopen(caller: &Caller, visit: &str) -> Answer {
     let path = format!("/appointments/{visit}/reopen");
@@ -158,4 +158,62 @@ async fn who_cancels_late_is_marked_and_no_longer_once_it_is_undone() {
             assert_eq!(reopen(&desk, &visit).await.expect(200).body["late_cancelled"], false);
         }
     }
+}
+
+/// The visits that are booked began so long ago, and were short.
+async fn let_it_have_begun(clinic: &TestClinic, at: DateTime<Utc>) {
+    for statement in [
+        "update claims set during = tstzrange($1, $1 + interval '5 min')
+         where appointment_id in (select id from appointments where status = 'booked')",
+        "update appointments set during = tstzrange($1, $1 + interval '5 min') where status = 'booked'",
+    ] {
+        sqlx::query(statement).bind(at).execute(&mut clinic.connection().await).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_late_after_all_is_not_missed_again_at_once() {
+    let (platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    for statement in [
+        "update scheduling_rules set no_show_after_minutes = 30",
+        "update availability set starts_at = '00:00', ends_at = '24:00'",
+    ] {
+        sqlx::query(statement).execute(&mut clinic.connection().await).await.unwrap();
+    }
+    let visit = desk.post("/appointments", &clinic.visit(TEN)).await.expect(201).id();
+    // Not over midnight, where nobody sits throughout.
+    let day = |at: DateTime<Utc>| at.with_timezone(&chrono_tz::Asia::Kolkata).date_naive();
+    let mut began = Utc::now() - TimeDelta::minutes(40);
+    if day(began) != day(began + TimeDelta::minutes(5)) {
+        began -= TimeDelta::minutes(5);
+    }
+    let_it_have_begun(&clinic, began).await;
+    clinic.let_it_be_due(&platform, "chore.no_show").await;
+    let path = format!("/appointments/{visit}");
+    until("it is marked", async || desk.get(&path).await.body["status"] == "no_show").await;
+
+    assert_eq!(reopen(&desk, &visit).await.expect(200).body["status"], "booked");
+
+    clinic.let_it_be_due(&platform, "nothing else").await; // the chore's own time is long past
+    let ahead = "select count(*) from outbox where purpose = 'chore.no_show' and done_at is null
+                 and due_at > now() + interval '25 min'";
+    until("it was put off", async || clinic.count(ahead).await == 1).await;
+    let open = "select count(*) from outbox where purpose = 'chore.no_show' and done_at is null";
+    assert_eq!(clinic.count(open).await, 1);
+    assert_eq!(desk.get(&path).await.body["status"], "booked", "half an hour to check in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_location_was_closed_nothing_in_the_request_is_at_fault() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    let visit = desk.post("/appointments", &clinic.visit(TEN)).await.expect(201).id();
+    step(&desk, &visit, "cancel").await.expect(200);
+    sqlx::query("update locations set deleted_at = now()")
+        .execute(&mut clinic.connection().await)
+        .await
+        .unwrap();
+
+    assert_eq!(reopen(&desk, &visit).await.expect(409).problem(), "cannot-reopen");
 }

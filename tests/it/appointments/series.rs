@@ -90,12 +90,16 @@ async fn a_series_keeps_its_civil_time_when_the_clocks_change() {
     admin.put(&place, standing.header("etag"), &location).await.expect(200);
     let mut body = series(&clinic, 7, 3);
     body["starts_at"] = json!("2036-10-20T08:00:00Z"); // ten o'clock in summer; the clocks go back on the 26th
-    body["location_id"] = json!(clinic.location);
-
-    let booked = clinic.desk().await.post("/appointments/series", &body).await.expect(201);
-
     let at = ["2036-10-20T08:00:00Z", "2036-10-27T09:00:00Z", "2036-11-03T09:00:00Z"];
-    assert_eq!(starts(&booked.body["items"]), at);
+    let desk = clinic.desk().await;
+    for location in [json!(clinic.location), Value::Null] {
+        body["location_id"] = location;
+
+        let booked = desk.post("/appointments/series", &body).await.expect(201);
+
+        assert_eq!(starts(&booked.body["items"]), at, "as the place's clock shows it");
+        desk.delete(&format!("/appointments/series/{}", booked.id())).await.expect(200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,4 +131,64 @@ async fn a_series_says_what_is_wrong_with_it() {
     assert_eq!(refused.faults(), vec![fault("/doctor_id", "not_found")]);
     assert_eq!(clinic.count("select count(*) from appointments").await, 0);
     desk.get(&format!("/appointments/series/{}", nadi::ids::new_uuid())).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visits_of_one_series_stand_in_each_others_way_and_the_plan_can_be_booked() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let (admin, desk) = (clinic.admin().await, clinic.desk().await);
+    let buffer = json!({ "kinds": { "in_person": { "buffer_after_minutes": 10 } } });
+    for (rules, starts, in_the_way) in [
+        (json!({ "max_per_day": 2 }), vec![TEN, HALF_PAST, "2099-01-05T06:30:00Z"], 2),
+        (json!({}), vec![TEN, "2099-01-05T04:45:00Z"], 1),
+        (buffer, vec![TEN, HALF_PAST, "2099-01-05T07:30:00Z"], 1),
+    ] {
+        admin.put("/settings/scheduling", "*", &rules).await.expect(200);
+        let mut body = clinic.visit(TEN);
+        body["starts"] = json!(starts);
+
+        let refused = desk.post("/appointments/series", &body).await.expect(409);
+
+        assert_eq!(refused.problem(), "series-conflict", "{rules}");
+        let expected = json!([{ "starts_at": starts[in_the_way], "code": "slot_taken" }]);
+        assert_eq!(refused.body["conflicts"], expected, "{rules}");
+        let plan = &refused.body["plan"];
+        assert_ne!(*plan, Value::Null, "{rules}");
+        body["starts_at"] = plan[0].clone();
+        body["starts"] = plan.clone();
+        let booked = desk.post("/appointments/series", &body).await.expect(201);
+        assert_eq!(json!(self::starts(&booked.body["items"])), *plan);
+        desk.delete(&format!("/appointments/series/{}", booked.id())).await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visits_of_one_series_that_touch_sit_beside_each_other_where_there_is_room() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let (admin, desk) = (clinic.admin().await, clinic.desk().await);
+    let buffer = json!({ "kinds": { "in_person": { "buffer_after_minutes": 10 } } });
+    admin.put("/settings/scheduling", "*", &buffer).await.expect(200);
+    sqlx::query("update doctors set capacity = 2")
+        .execute(&mut clinic.connection().await)
+        .await
+        .unwrap();
+    let mut body = clinic.visit(TEN);
+    body["starts"] = json!([TEN, HALF_PAST]);
+
+    desk.post("/appointments/series", &body).await.expect(201);
+
+    let seats =
+        "select count(distinct seat) from claims where subject_id in (select id from doctors)";
+    assert_eq!(clinic.count(seats).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_location_that_is_not_there_is_a_fault_of_the_body() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let mut body = series(&clinic, 7, 3);
+    body["location_id"] = json!(nadi::ids::new_uuid());
+
+    let refused = clinic.desk().await.post("/appointments/series", &body).await.expect(422);
+
+    assert_eq!(refused.faults(), [("/location_id".to_owned(), "not_found".to_owned())]);
 }

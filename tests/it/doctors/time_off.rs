@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{TEN, faults, newcomer};
-use crate::support::TestClinic;
+use crate::support::{TestClinic, until};
 
 fn leave(from: &str, to: &str) -> Value {
     json!({ "starts_at": from, "ends_at": to })
@@ -80,6 +80,49 @@ async fn time_off_over_visits_is_refused_until_somebody_says_what_becomes_of_the
     admin.post_with_key(&path, &over, "k").await.expect(201);
     let visit = admin.get(&format!("/appointments/{}", visit.id())).await.expect(200);
     assert_eq!(visit.body["status"], "booked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_visits_in_the_way_are_shown_on_record_and_not_without_end() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let admin = clinic.admin().await;
+    sqlx::query(
+        "insert into appointments (id, patient_id, doctor_id, location_id, kind, during)
+         select gen_random_uuid(), $1, $2, $3, 'in_person', tstzrange(at, at + interval '5 min')
+         from generate_series(timestamptz '2099-01-05T03:30:00Z', '2099-01-05T21:00:00Z', interval '5 min') as at",
+    )
+    .bind(clinic.patients[0])
+    .bind(clinic.doctor)
+    .bind(clinic.location)
+    .execute(&mut clinic.connection().await)
+    .await
+    .unwrap();
+    let off = leave("2099-01-05T00:00:00Z", "2099-01-07T00:00:00Z");
+    let closed = json!({ "first_day": "2099-01-05", "last_day": "2099-01-06", "name": "Pongal" });
+    let (off_path, doctor) =
+        (format!("/doctors/{}/time-off", clinic.doctor), format!("/doctors/{}", clinic.doctor));
+    let user = format!("/users/{}", clinic.doctor);
+    let account = admin.get(&user).await.expect(200);
+    let mut desk = account.body.clone();
+    desk["role"] = json!("receptionist");
+
+    let refused = [
+        admin.post(&off_path, &off).await,
+        admin.post("/holidays", &closed).await,
+        admin.delete(&doctor).await,
+        admin.delete(&user).await,
+        admin.put(&user, account.header("etag"), &desk).await,
+        admin.patch(&format!("{user}/status"), "*", &json!({ "status": "suspended" })).await,
+    ];
+
+    for refused in refused {
+        let refused = refused.expect(409);
+        assert_eq!(refused.problem(), "bookings-affected");
+        assert_eq!(refused.body["bookings"].as_array().unwrap().len(), 200);
+        assert_eq!(refused.body["total"], 211, "{}", refused.body["detail"]);
+    }
+    let noted = "select count(*) from audit_log where action = 'appointment.listed' and details ->> 'count' = '200'";
+    until("each is on record", async || clinic.count(noted).await == 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Holidays and extra days.
 
+use chrono::{Days, Utc};
 use serde_json::{Value, json};
 
 use super::{TEN, faults, slots};
@@ -151,4 +152,43 @@ async fn a_location_with_an_extra_day_or_a_room_is_not_closed() {
     admin.delete(&format!("/resources/{room}")).await.expect(204);
 
     admin.delete(&path).await.expect(204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_booking_slips_in_while_a_holiday_is_made() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let (admin, desk) = (clinic.admin().await, clinic.desk().await);
+    for day in 10..30 {
+        let visit = clinic.visit(&format!("2099-01-{day}T04:30:00Z"));
+        let closed = json!({ "first_day": format!("2099-01-{day}"), "name": "Pongal" });
+
+        let (made, booked) =
+            tokio::join!(admin.post("/holidays", &closed), desk.post("/appointments", &visit));
+
+        match (made.status.as_u16(), booked.status.as_u16()) {
+            (201, 422) => assert_eq!(booked.faults(), faults([("/starts_at", "holiday")])),
+            (409, 201) => assert_eq!(made.problem(), "bookings-affected"),
+            other => panic!("{other:?}: {} {}", made.text, booked.text),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_is_over_here_may_be_today_at_another_place() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let admin = clinic.admin().await;
+    let today = Utc::now().with_timezone(&chrono_tz::Asia::Kolkata).date_naive();
+    let place = json!({ "name": "Pago Pago", "time_zone": "Pacific/Pago_Pago" });
+    let place = admin.post("/locations", &place).await.expect(201).id();
+    let (holidays, extra) =
+        ("/holidays".to_owned(), format!("/doctors/{}/extra-hours", clinic.doctor));
+
+    for (days, status) in [(1, 201), (2, 422)] {
+        let day = today - Days::new(days);
+        let closed = json!({ "location_id": place, "first_day": day, "name": "Flag Day" });
+        let hours =
+            json!({ "location_id": place, "day": day, "starts_at": "18:00", "ends_at": "20:00" });
+        admin.post(&holidays, &closed).await.expect(status);
+        admin.post(&extra, &hours).await.expect(status);
+    }
 }

@@ -162,6 +162,26 @@ async fn a_therapist_is_an_account_and_sees_what_takes_her_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_no_therapist_any_more_is_booked_as_none() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let (admin, desk) = (clinic.admin().await, clinic.desk().await);
+    let account = clinic.account(Role::Therapist).to_string();
+    let therapist = json!({ "kind": "therapist", "user_id": account });
+    let resource =
+        format!("/resources/{}", admin.post("/resources", &therapist).await.expect(201).id());
+    let user = admin.get(&format!("/users/{account}")).await.expect(200);
+    let mut new = user.body.clone();
+    new["role"] = json!("receptionist");
+
+    admin.put(&format!("/users/{account}"), user.header("etag"), &new).await.expect(200);
+
+    assert_eq!(admin.get(&resource).await.expect(200).body["active"], false);
+    let refused = visit(&clinic, 0, &clinic.doctor.to_string(), TEN, &[&account]);
+    let refused = desk.post("/appointments", &refused).await.expect(422);
+    assert_eq!(refused.faults(), faults([("/resource_ids/0", "not_found")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn resources_are_listed_and_replaced() {
     let (_platform, clinic) = TestClinic::new().await;
     let (admin, desk) = (clinic.admin().await, clinic.desk().await);

@@ -32,7 +32,7 @@ async fn the_door_opens_shortly_before_the_visit_to_those_who_may_see_it() {
         visit["kind"] = json!("video");
         visit
     };
-    let mine = patient.post("/appointments", &video(clinic.patients[0], 40)).await.expect(201);
+    let mine = desk.post("/appointments", &video(clinic.patients[0], 40)).await.expect(201);
     let other = desk.post("/appointments", &video(clinic.patients[1], 70)).await.expect(201);
     let in_person = desk.post("/appointments", &clinic.visit(&at(100))).await.expect(201);
     let path = format!("/appointments/{}", mine.id());
