@@ -160,7 +160,7 @@ impl Readable for WaitlistRequest {
         }
         if first_day.zip(last_day).is_some_and(|(first, last)| first > last) {
             fields.fault("last_day", "out_of_range", "the first day or later");
-        } else if last_day.is_some_and(|last| last < fields.today()) {
+        } else if last_day.is_some_and(|last| last < fields.yesterday()) {
             fields.fault("last_day", "in_the_past", "choose a day still to come");
         }
         if kind == Some(Kind::HomeVisit) && address.is_none() {

@@ -212,6 +212,7 @@ async fn what_ran_out_is_passed_on_whatever_else_happened_to_its_doctor() {
     let second = waits(&clinic, &desk, meera, json!({ "to_time": "11:00" })).await;
     desk.delete(&visit).await.expect(200);
     until("the first is asked", async || status(&desk, &first).await == "offered").await;
+    until_looked(&clinic).await;
     run(&clinic, "update claims set hold_until = now() - interval '1 s' where hold_id is not null")
         .await;
 
