@@ -31,7 +31,8 @@ pub async fn enter(
     Ok(visit)
 }
 
-/// Records a visit that has been: wherever and whenever it was, whether or not the doctor sits there now.
+/// Records a visit that has been: wherever and whenever it was, whether or not the doctor sits there now. Of one patient with one
+/// doctor at one time there is one visit: a book that is taken in twice is refused. The transaction is as for [`enter`].
 pub async fn record(
     tx: &mut Tx,
     new: &AppointmentRequest,
@@ -46,6 +47,12 @@ pub async fn record(
         let patient = diary.patient.is_none().then(|| missing("/patient_id"));
         return Err(BookError::Invalid(doctor.into_iter().chain(patient).collect()));
     };
+    if store::is_on_record(tx, new).await? {
+        return Err(BookError::SlotTaken);
+    }
+    if diary.has_lapsed {
+        store::forget_lapsed(tx, &new.subjects(), now).await?;
+    }
     let span = new.span(usual_length(&diary, doctor));
     // By what day its visits are counted does not matter: what has been has been.
     let seated = Fitting::new(&diary, doctor).seats(span, chrono_tz::Tz::UTC, true);

@@ -270,6 +270,40 @@ async fn hours_are_replaced_doctor_by_doctor_all_of_a_file_or_nothing() {
     import(&clinic.caller(Role::Receptionist).await, "availability", &good).await.expect(403);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_book_of_the_past_that_is_taken_in_twice_stands_once() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let admin = clinic.admin().await;
+    let file = format!(
+        "patient,doctor,date,time,status\n\
+         {0},{DOCTOR},2020-03-01,10:00,\n\
+         {1},{DOCTOR},2020-03-01,10:00,\n\
+         {0},{DOCTOR},2020-03-02,10:00,no_show\n",
+        clinic.patients[0], clinic.patients[1]
+    );
+    // Once it was held for somebody, and nobody has looked there since.
+    sqlx::query(
+        "insert into claims (hold_id, hold_until, subject_id, during)
+         values (gen_random_uuid(), '2020-02-28T00:00:00Z', $1, '[2020-03-02T04:30:00Z, 2020-03-02T05:00:00Z)')",
+    )
+    .bind(clinic.doctor)
+    .execute(&mut clinic.connection().await)
+    .await
+    .unwrap();
+    import(&admin, "appointments", &file).await.expect(200);
+
+    let again = import(&admin, "appointments", &file).await.expect(422);
+
+    let taken = |row: &str| (format!("/{row}/time"), "slot_taken".to_owned());
+    assert_eq!(again.faults(), ["2", "3", "4"].map(taken));
+    assert_eq!(clinic.count("select count(*) from appointments").await, 3);
+    let row = format!("{},{DOCTOR},2020-04-01,10:00\n", clinic.patients[0]);
+    let twice = format!("patient,doctor,date,time\n{row}{row}");
+    let twice = import(&admin, "appointments?dry_run=true", &twice).await.expect(200);
+    assert_eq!(faults(&twice), owned([(3, "time", "slot_taken")]));
+    assert!(twice.text.contains("by row 2"), "{}", twice.text);
+}
+
 /// As large as a file may be: it holds its doctors' locks meanwhile, so it must not take long.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_visits_are_taken_in_at_once() {
