@@ -134,3 +134,20 @@ async fn a_retry_calls_nobody_else_and_a_stale_version_nobody() {
     let replayed = desk.send(skip("\"1\"", "b")).await.expect(200);
     assert_eq!(replayed.body, skipped.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_shown_by_a_press_that_calls_nobody_is_noted_as_read() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    here(&clinic, &desk, 1).await;
+    let read = "select count(*) from audit_log a join appointments v on v.id = a.entity_id
+                where a.action = 'queue.read' and a.about_id = v.patient_id";
+    call_next(&clinic, &desk).await.expect(200);
+    assert_eq!(clinic.count(read).await, 0, "the call itself is on record");
+
+    call_next(&clinic, &desk).await.expect(200);
+
+    assert_eq!(clinic.count(read).await, 1);
+    let called = "select count(*) from audit_log where action = 'queue.called'";
+    assert_eq!(clinic.count(called).await, 1);
+}
