@@ -100,8 +100,9 @@ pub async fn call(tx: &mut Tx, item: &QueueItem) -> sqlx::Result<()> {
     sqlx::query(
         "update queue_tokens set
            state = 'called', called_at = $5, calls = calls + 1, skipped_after = null, version = version + 1,
-           nth_call = (select coalesce(max(nth_call), 0) + 1 from queue_tokens
-                       where doctor_id = $1 and location_id = $2 and day = $3)
+           nth_call = case when state = 'called' then nth_call -- once more, and nobody else's turn
+                      else (select coalesce(max(nth_call), 0) + 1 from queue_tokens
+                            where doctor_id = $1 and location_id = $2 and day = $3) end
          where doctor_id = $1 and location_id = $2 and day = $3 and number = $4",
     )
     .bind(item.doctor_id)
