@@ -15,7 +15,8 @@ use crate::outbox;
 /// What is written where the past had two visits at one time.
 const DOUBLED: &str = "imported";
 
-/// Enters a visit to come, as staff book one. The transaction holds the locks of its subjects, and was opened for telling.
+/// Enters a visit to come, as staff book one. The transaction was opened for telling, and holds the locks of the doctor and of the
+/// resources. Not that of the patient: files have many, and the constraint finds out who was faster.
 pub async fn enter(
     tx: &mut Tx,
     new: &AppointmentRequest,

@@ -194,11 +194,11 @@ impl ImportsApi {
         drop(conn);
         let mut unread = sheet.faults;
         let lines = appointments::read(&sheet.rows, &names, &frame, &mut unread);
-        let subjects = appointments::subjects(&lines);
+        let doctors = appointments::doctors(&lines);
         let mut tries = Tries::default();
         loop {
             let mut faults = unread.clone();
-            let mut tx = clinic.begin_telling(who.actor(), &subjects).await?;
+            let mut tx = clinic.begin_telling(who.actor(), &doctors).await?;
             let mut kept = None;
             if !dry_run {
                 kept = match key.begin(&mut tx, who.account, what).await? {
@@ -206,8 +206,11 @@ impl ImportsApi {
                     Found::New(kept) => kept,
                 };
             }
-            let entered = appointments::enter(&mut tx, &lines, word, frame.now, &mut faults).await;
-            let entered = match entered {
+            let entered = async {
+                appointments::keep_patients(&mut tx, &lines).await?;
+                appointments::enter(&mut tx, &lines, word, frame.now, &mut faults).await
+            };
+            let entered = match entered.await {
                 Err(error) if tries.again(&error) => continue,
                 other => other?,
             };

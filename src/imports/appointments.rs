@@ -1,5 +1,7 @@
 //! Appointments from a file: visits to come by the rules of booking, visits that have been as they were.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, LocalResult, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
@@ -43,12 +45,21 @@ pub fn read(rows: &[Row], names: &Names, frame: &Frame, faults: &mut Vec<Fault>)
     rows.iter().filter_map(|row| read_line(row, names, frame, faults)).collect()
 }
 
-/// Whom all the visits take: locked together.
-pub fn subjects(lines: &[Line]) -> Vec<Uuid> {
-    let mut all: Vec<Uuid> = lines.iter().flat_map(|line| line.new.subjects()).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
+/// Whom the file locks while it is taken in: its doctors. A file has a patient for each row, and locks of all clinics on a server
+/// share one table; nobody is booked twice for that: the constraint is the rule.
+pub fn doctors(lines: &[Line]) -> Vec<Uuid> {
+    let all: BTreeSet<Uuid> = lines.iter().map(|line| line.new.doctor_id.0).collect();
+    all.into_iter().collect()
+}
+
+/// Keeps the patients of a file from being removed meanwhile. A lock on a row is in the row.
+pub async fn keep_patients(tx: &mut Tx, lines: &[Line]) -> sqlx::Result<()> {
+    let all: BTreeSet<Uuid> = lines.iter().map(|line| line.new.patient_id.0).collect();
+    sqlx::query("select from patients where id = any ($1) order by id for key share")
+        .bind(all.into_iter().collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await
+        .map(drop)
 }
 
 fn read_line(row: &Row, names: &Names, frame: &Frame, faults: &mut Vec<Fault>) -> Option<Line> {

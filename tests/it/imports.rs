@@ -4,8 +4,10 @@ use chrono::{Days, NaiveDate, Utc};
 use nadi::auth::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Connection;
+use uuid::Uuid;
 
-use crate::support::{Answer, Caller, TestClinic};
+use crate::support::{Answer, Caller, TestClinic, until};
 
 async fn import(caller: &Caller, path: &str, file: &str) -> Answer {
     let request = caller.request(Method::POST, &format!("/imports/{path}"));
@@ -302,6 +304,77 @@ async fn a_book_of_the_past_that_is_taken_in_twice_stands_once() {
     let twice = import(&admin, "appointments?dry_run=true", &twice).await.expect(200);
     assert_eq!(faults(&twice), owned([(3, "time", "slot_taken")]));
     assert!(twice.text.contains("by row 2"), "{}", twice.text);
+}
+
+/// Locks lie in one table of all clinics on a server: a file holds those of its few doctors, and none of its many patients.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_does_not_lock_its_patients_and_loses_to_who_was_faster() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let admin = clinic.admin().await;
+    let mut rival = clinic.connection().await;
+    for patient in clinic.patients {
+        sqlx::query("select pg_advisory_lock($1)")
+            .bind(patient.as_u64_pair().1 as i64)
+            .execute(&mut rival)
+            .await
+            .unwrap();
+    }
+    let row =
+        |patient: Uuid, time: &str| format!("{patient},{DOCTOR},2099-01-05,{time},confirmed\n");
+    let file = |rows: &[String]| format!("patient,doctor,date,time,status\n{}", rows.concat());
+    let [one, other] = clinic.patients;
+    let both = file(&[row(one, "10:00"), row(other, "10:30")]);
+    import(&admin, "appointments", &both).await.expect(200);
+
+    // Two files that have each other's patients may wait for each other: PostgreSQL ends one, and it is tried again.
+    for sql in [
+        "create sequence race",
+        "grant usage on sequence race to nadi_clinic",
+        "create function race() returns trigger language plpgsql as $$ begin
+           if nextval('race') = 1 then raise exception 'a deadlock' using errcode = '40P01'; end if;
+           return new;
+         end $$",
+        "create trigger race before insert on claims for each row execute function race()",
+    ] {
+        sqlx::query(sql).execute(&mut rival).await.unwrap();
+    }
+    import(&admin, "appointments", &file(&[row(one, "14:00")])).await.expect(200);
+
+    let waits = "select count(*) from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock'";
+    let mut tx = rival.begin().await.unwrap();
+    sqlx::query(
+        "insert into claims (hold_id, hold_until, subject_id, during)
+         values (gen_random_uuid(), 'infinity', $1, '[2099-01-05T05:30:00Z, 2099-01-05T06:00:00Z)')",
+    )
+    .bind(one)
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    let importing = {
+        let (admin, file) = (admin.clone(), file(&[row(one, "11:00"), row(other, "12:00")]));
+        tokio::spawn(async move { import(&admin, "appointments", &file).await })
+    };
+    until("the file waits", async || clinic.count(waits).await > 0).await;
+    tx.commit().await.unwrap();
+    let refused = importing.await.unwrap().expect(422);
+    assert_eq!(refused.faults(), [("/2/time".to_owned(), "slot_taken".to_owned())]);
+
+    let mut tx = rival.begin().await.unwrap();
+    sqlx::query("update patients set deleted_at = now() where id in (select id from patients where id = $1 for update)")
+        .bind(other)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let importing = {
+        let (admin, file) = (admin.clone(), file(&[row(other, "15:00")]));
+        tokio::spawn(async move { import(&admin, "appointments", &file).await })
+    };
+    until("the file waits", async || clinic.count(waits).await > 0).await;
+    tx.commit().await.unwrap();
+    let refused = importing.await.unwrap().expect(422);
+    assert_eq!(refused.faults(), [("/2/patient".to_owned(), "not_found".to_owned())]);
+    assert_eq!(clinic.count("select count(*) from appointments").await, 3);
 }
 
 /// As large as a file may be: it holds its doctors' locks meanwhile, so it must not take long.
