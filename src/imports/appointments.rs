@@ -30,6 +30,8 @@ pub const COLUMNS: [&str; 10] = [
 ];
 /// The first so many of them must be there.
 pub const NEEDED: usize = 4;
+/// All of them are one transaction, which everybody on that server who asks what is new waits for (`live/`, the audit log's seals).
+pub const MOST_ROWS: usize = 500;
 
 /// A row that can be read: what is asked for, and what becomes of it.
 pub struct Line {

@@ -16,6 +16,7 @@ pub const COLUMNS: [&str; 8] =
     ["doctor", "weekday", "starts_at", "ends_at", "location", "breaks", "valid_from", "valid_to"];
 /// The first so many of them must be there.
 pub const NEEDED: usize = 4;
+pub const MOST_ROWS: usize = 2_000;
 
 /// Each doctor's lines.
 pub type Hours = BTreeMap<DoctorId, AvailabilityRequest>;
