@@ -34,7 +34,7 @@ pub struct ListQueue {
     /// Everybody's unless given.
     doctor_id: Option<DoctorId>,
     location_id: Option<LocationId>,
-    /// A civil day at the location; today unless given.
+    /// A civil day at the location. Today unless given; then who is here since before midnight is in it, too.
     date: Option<NaiveDate>,
 }
 
@@ -60,7 +60,7 @@ pub struct CallNext {
     doctor_id: DoctorId,
     /// Wherever the doctor's patients wait unless given.
     location_id: Option<LocationId>,
-    /// A civil day at the location; today unless given.
+    /// As of the queue.
     date: Option<NaiveDate>,
 }
 
