@@ -377,6 +377,36 @@ async fn a_file_does_not_lock_its_patients_and_loses_to_who_was_faster() {
     assert_eq!(clinic.count("select count(*) from appointments").await, 3);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doctor_has_no_more_lines_from_a_file_than_by_hand() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let admin = clinic.admin().await;
+    let first = NaiveDate::from_ymd_opt(2090, 1, 1).unwrap();
+    let mut file = "doctor,weekday,starts_at,ends_at,valid_from,valid_to\n".to_owned();
+    for nth in 0..201 {
+        let (from, to) = (first + Days::new(7 * nth), first + Days::new(7 * nth + 7));
+        file.push_str(&format!("{DOCTOR},1,09:00,12:00,{from},{to}\n"));
+    }
+
+    let refused = import(&admin, "availability", &file).await.expect(422);
+
+    let pointers: Vec<_> = refused.faults();
+    assert_eq!(pointers, [("/202/starts_at".to_owned(), "too_long".to_owned())]);
+    let path = format!("/doctors/{}/availability", clinic.doctor);
+    let line = json!({ "location_id": clinic.location, "weekday": 1, "starts_at": "09:00", "ends_at": "12:00" });
+    let by_hand: Vec<Value> = (0..201)
+        .map(|nth| {
+            let mut line = line.clone();
+            line["valid_from"] = json!(first + Days::new(7 * nth));
+            line["valid_to"] = json!(first + Days::new(7 * nth + 7));
+            line
+        })
+        .collect();
+    let refused = admin.put(&path, "*", &json!({ "items": by_hand })).await.expect(422);
+    assert_eq!(refused.faults(), [("/items".to_owned(), "too_long".to_owned())]);
+    admin.put(&path, "*", &json!({ "items": by_hand[..200] })).await.expect(200);
+}
+
 /// As large as a file may be: it holds its doctors' locks meanwhile, so it must not take long.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_visits_are_taken_in_at_once() {
