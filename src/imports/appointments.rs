@@ -78,31 +78,37 @@ fn read_line(row: &Row, names: &Names, frame: &Frame, faults: &mut Vec<Fault>) -
         }
         other => other.and_then(Result::ok),
     };
-    let (location_id, zone) = location?;
-    let starts_at = instant(zone, date?, time?).or_else(|| {
-        let words = "the clocks skip that time on that day";
-        faults.push(Fault::new(row.number, "time", "no_such_time", words));
-        None
-    })?;
-    let is_past = starts_at <= frame.now;
+    let starts_at = match (location, date, time) {
+        (Some((_, zone)), Some(date), Some(time)) => instant(zone, date, time).or_else(|| {
+            let words = "the clocks skip that time on that day";
+            faults.push(Fault::new(row.number, "time", "no_such_time", words));
+            None
+        }),
+        _ => None,
+    };
+    let is_past = starts_at.map(|at| at <= frame.now);
     let status = status(row, is_past, faults);
-    let starts_at = json!(time::show(starts_at));
+    let shown = starts_at.map(time::show);
     let mut values = json!({
-        "patient_id": patient?, "doctor_id": doctor?, "location_id": location_id,
-        "kind": row.cell("kind").unwrap_or("in_person"), "starts_at": starts_at,
+        "patient_id": patient, "doctor_id": doctor, "location_id": location.map(|(id, _)| id),
+        "kind": row.cell("kind").unwrap_or("in_person"), "starts_at": shown,
         "duration_minutes": duration, "reason": row.cell("reason"), "address": row.cell("address"),
     });
     // What has been may be in the past: it stands at that time.
-    let stands = if is_past { json!({ "starts_at": starts_at }) } else { json!({}) };
-    let new = read_as(
-        row.number,
-        object(&mut values),
-        object(&mut stands.clone()),
-        frame,
-        column,
-        faults,
-    );
-    Some(Line { row: row.number, new: new?, location_id, status: status?, is_past })
+    let mut stands = if is_past == Some(true) { json!({ "starts_at": shown }) } else { json!({}) };
+    let (values, stands) = (object(&mut values), object(&mut stands));
+    let mut of_fields = Vec::new();
+    let new = read_as(row.number, values, stands, frame, column, &mut of_fields);
+    // What is not known here was told above, in its own column.
+    of_fields.retain(|fault| match fault.column.as_str() {
+        "patient" => patient.is_some(),
+        "doctor" => doctor.is_some(),
+        "time" => starts_at.is_some(),
+        _ => true,
+    });
+    faults.append(&mut of_fields);
+    let (location_id, _) = location?;
+    Some(Line { row: row.number, new: new?, location_id, status: status?, is_past: is_past? })
 }
 
 fn object(value: &mut Value) -> Map<String, Value> {
@@ -129,18 +135,23 @@ fn instant(zone: Tz, date: NaiveDate, time: NaiveTime) -> Option<DateTime<Utc>> 
     }
 }
 
-/// What becomes of a visit: one to come is booked or confirmed; one that has been was completed, cancelled or missed.
-fn status(row: &Row, is_past: bool, faults: &mut Vec<Fault>) -> Option<Status> {
+/// What becomes of a visit: one to come is booked or confirmed; one that has been was completed, cancelled or missed. Where it is not
+/// known which of both, any of these.
+fn status(row: &Row, is_past: Option<bool>, faults: &mut Vec<Fault>) -> Option<Status> {
     use Status::{Booked, Cancelled, Completed, Confirmed, NoShow};
     let Some(text) = row.cell("status") else {
-        return Some(if is_past { Completed } else { Booked });
+        return is_past.map(|is_past| if is_past { Completed } else { Booked });
     };
     let (allowed, words): (&[Status], _) = match is_past {
-        true => (
+        Some(true) => (
             &[Completed, Cancelled, NoShow],
             "a visit that has been is completed, cancelled or no_show",
         ),
-        false => (&[Booked, Confirmed], "a visit to come is booked or confirmed"),
+        Some(false) => (&[Booked, Confirmed], "a visit to come is booked or confirmed"),
+        None => (
+            &[Booked, Confirmed, Completed, Cancelled, NoShow],
+            "a visit is booked or confirmed, or it was completed, cancelled or no_show",
+        ),
     };
     let found = allowed.iter().copied().find(|status| status.as_str() == text.to_lowercase());
     if found.is_none() {

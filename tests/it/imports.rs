@@ -250,6 +250,8 @@ async fn hours_are_replaced_doctor_by_doctor_all_of_a_file_or_nothing() {
         owned([
             (4, "starts_at", "overlaps"),
             (5, "breaks", "invalid_format"),
+            (5, "weekday", "out_of_range"),
+            (5, "ends_at", "invalid_format"),
             (6, "doctor", "not_found"),
             (6, "location", "not_found"),
             (6, "weekday", "required"),
@@ -375,6 +377,32 @@ async fn a_file_does_not_lock_its_patients_and_loses_to_who_was_faster() {
     let refused = importing.await.unwrap().expect(422);
     assert_eq!(refused.faults(), [("/2/patient".to_owned(), "not_found".to_owned())]);
     assert_eq!(clinic.count("select count(*) from appointments").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_fault_of_a_row_hides_no_other_and_blank_lines_are_counted() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let admin = clinic.admin().await;
+    let patient = clinic.patients[0];
+    let file = format!(
+        "patient,doctor,date,time,kind,duration_minutes,status\r\n\
+         P-999999,{DOCTOR},2099-01-05,10:00,xyz,5000,\r\n\r\n\r\n\
+         {patient},{DOCTOR},soon,10:00,xyz,,nonsense\r\n\
+         {patient},{DOCTOR},2099-01-05,,,,completed\r\n"
+    );
+
+    let tried = import(&admin, "appointments?dry_run=true", &file).await.expect(200);
+
+    let expected = [
+        (2, "patient", "not_found"),
+        (2, "kind", "unknown_value"),
+        (2, "duration_minutes", "out_of_range"),
+        (5, "date", "invalid_format"),
+        (5, "status", "unknown_value"),
+        (5, "kind", "unknown_value"),
+        (6, "time", "required"),
+    ];
+    assert_eq!(faults(&tried), owned(expected), "{}", tried.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
