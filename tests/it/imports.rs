@@ -308,6 +308,59 @@ async fn a_book_of_the_past_that_is_taken_in_twice_stands_once() {
     assert!(twice.text.contains("by row 2"), "{}", twice.text);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_imported_has_ended_when_it_did_and_stays_so() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let admin = clinic.admin().await;
+    let file = format!(
+        "patient,doctor,date,time,status\n\
+         {0},{DOCTOR},2020-03-01,10:00,\n\
+         {0},{DOCTOR},2020-03-02,10:00,cancelled\n\
+         {0},{DOCTOR},2020-03-03,10:00,no_show\n",
+        clinic.patients[0]
+    );
+    import(&admin, "appointments", &file).await.expect(200);
+    let visits: Vec<(Uuid, String)> =
+        sqlx::query_as("select id, status from appointments order by during")
+            .fetch_all(&mut clinic.connection().await)
+            .await
+            .unwrap();
+    assert_eq!(visits.len(), 3);
+
+    for (id, status) in visits {
+        let visit = admin.get(&format!("/appointments/{id}")).await.expect(200).body;
+        let past = admin.get(&format!("/appointments/{id}/history")).await.expect(200);
+        let last = past.body["items"].as_array().unwrap().last().unwrap();
+        assert_eq!((&last["what"], &last["at"]), (&json!(status), &visit["ends_at"]));
+        assert_eq!(
+            (&last["before"], &last["after"]),
+            (&json!({ "status": "booked" }), &json!({ "status": status }))
+        );
+        let wrong = json!({ "reason": "a wrong click" });
+        let refused = admin.post(&format!("/appointments/{id}/reopen"), &wrong).await.expect(409);
+        assert_eq!(refused.problem(), "not-of-today");
+        let logged = "select count(*) from audit_log
+                      where entity_id = $1 and action = $2 and details ->> 'status' = $3";
+        let logged: i64 = sqlx::query_scalar(logged)
+            .bind(id)
+            .bind(format!("appointment.{status}"))
+            .bind(&status)
+            .fetch_one(&mut clinic.connection().await)
+            .await
+            .unwrap();
+        assert_eq!(logged, 1, "{status}");
+    }
+    for (kind, count) in [("booked", 0), ("completed", 1), ("cancelled", 1), ("no_show", 1)] {
+        let heard = "select count(*) from live_events where kind = 'appointment.' || $1";
+        let heard: i64 = sqlx::query_scalar(heard)
+            .bind(kind)
+            .fetch_one(&mut clinic.connection().await)
+            .await
+            .unwrap();
+        assert_eq!(heard, count, "{kind}");
+    }
+}
+
 /// Locks lie in one table of all clinics on a server: a file holds those of its few doctors, and none of its many patients.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_does_not_lock_its_patients_and_loses_to_who_was_faster() {

@@ -60,7 +60,8 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
                    jsonb_build_object('doctor_id', $3::uuid, 'starts_at', $6::timestamptz, 'overbook_reason', $10::text))),
          shown as (
            insert into live_events (kind, appointment_id, doctor_id, patient_id, location_id, subjects, details)
-           values ('appointment.booked', $1, $3, $2, $4, $12::uuid[], '{\"status\": \"booked\"}')),
+           select 'appointment.booked', $1, $3, $2, $4, $12::uuid[], '{\"status\": \"booked\"}'::jsonb
+           where $25 < $7), -- what is over already is on record as what became of it
          remembered as (
            insert into appointment_changes (appointment_id, what, after, reason, account_id, role)
            values ($1, 'booked', $22, $10, $11, $15)),
@@ -95,6 +96,7 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     .bind(history::of_booking(view))
     .bind(ahead::ids())
     .bind(view.series_id)
+    .bind(view.created_at)
     .fetch_one(&mut **tx)
     .await
 }
