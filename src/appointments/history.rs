@@ -148,11 +148,33 @@ pub(super) async fn note(
     after: &AppointmentView,
     reason: Option<&str>,
 ) -> sqlx::Result<()> {
+    add(tx, what, before, after, reason, None).await
+}
+
+/// As [`note`], of what happened at another time than now.
+pub(super) async fn note_at(
+    tx: &mut Tx,
+    what: What,
+    before: Option<&AppointmentView>,
+    after: &AppointmentView,
+    at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    add(tx, what, before, after, None, Some(at)).await
+}
+
+async fn add(
+    tx: &mut Tx,
+    what: What,
+    before: Option<&AppointmentView>,
+    after: &AppointmentView,
+    reason: Option<&str>,
+    at: Option<DateTime<Utc>>,
+) -> sqlx::Result<()> {
     let (was, became) = difference(before, after);
     let actor = tx.actor().clone();
     sqlx::query(
-        "insert into appointment_changes (appointment_id, what, before, after, reason, account_id, role)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into appointment_changes (appointment_id, what, before, after, reason, account_id, role, at)
+         values ($1, $2, $3, $4, $5, $6, $7, coalesce($8, clock_timestamp()))",
     )
     .bind(after.id)
     .bind(what)
@@ -161,6 +183,7 @@ pub(super) async fn note(
     .bind(reason)
     .bind(actor.account)
     .bind(actor.role)
+    .bind(at)
     .execute(&mut **tx)
     .await
     .map(drop)

@@ -29,7 +29,7 @@ const MOST_OF_ONE: usize = 1_000;
 const MOST: usize = 10_000;
 /// Clinics whose rows are written at once: those who wait for an answer need connections more.
 const AT_ONCE: usize = 4;
-/// Ids of a list that its row names: all of a page.
+/// Ids in one row: those of a longer list go on in the next.
 const MOST_IDS: usize = 200;
 
 /// What somebody was shown.
@@ -50,17 +50,14 @@ impl Seen {
         Self { entity, entity_id, about_id: None, listed: None }
     }
 
-    /// A page of a list: one row, which names all that was on it.
+    /// A list: all that was on it is named.
     pub fn list<T>(
         entity: &'static str,
-        items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+        items: impl IntoIterator<Item = T>,
         id: impl Fn(&T) -> Uuid,
     ) -> Self {
-        let items = items.into_iter();
-        let count = items.len();
-        let ids: Vec<Uuid> = items.take(MOST_IDS).map(|item| id(&item)).collect();
-        let listed = Some((count, ids));
-        Self { entity, entity_id: None, about_id: None, listed }
+        let ids: Vec<Uuid> = items.into_iter().map(|item| id(&item)).collect();
+        Self { entity, entity_id: None, about_id: None, listed: Some((ids.len(), ids)) }
     }
 
     /// A page of what has no ids of its own.
@@ -72,6 +69,17 @@ impl Seen {
     pub fn about(mut self, id: impl Into<Uuid>) -> Self {
         self.about_id = Some(id.into());
         self
+    }
+
+    /// One for each row: of a long list each names its part.
+    fn rows(self) -> Vec<Self> {
+        match &self.listed {
+            Some((_, ids)) if ids.len() > MOST_IDS => ids
+                .chunks(MOST_IDS)
+                .map(|part| Self { listed: Some((part.len(), part.to_vec())), ..self.clone() })
+                .collect(),
+            _ => vec![self],
+        }
     }
 
     pub(super) fn action(&self) -> String {
@@ -113,10 +121,14 @@ impl Trail {
     /// # Errors
     /// When too many reads wait, and this one cannot be written at once: then it must not be shown.
     pub async fn note(&self, actor: Actor, seen: Seen) -> Result<(), Problem> {
-        let row = ReadRow { at: self.realm.clock.now(), actor, seen };
-        let Some(row) = self.reads.put(&self.realm, row) else { return Ok(()) };
+        let at = self.realm.clock.now();
+        let rows = seen.rows().into_iter().map(|seen| ReadRow { at, actor: actor.clone(), seen });
+        let left: Vec<ReadRow> = rows.filter_map(|row| self.reads.put(&self.realm, row)).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
         let mut conn = self.realm.read().await?;
-        store::insert_reads(&mut conn, &[row]).await?;
+        store::insert_reads(&mut conn, &left).await?;
         self.realm.chain.ring();
         Ok(())
     }

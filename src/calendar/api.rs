@@ -17,9 +17,6 @@ use crate::time;
 /// Days, weeks and months of the appointment book.
 pub struct CalendarApi;
 
-/// So many visits are named in one row of the audit log.
-const NAMED_TOGETHER: usize = 200;
-
 #[OpenApi]
 impl CalendarApi {
     /// A day, a week or a month of appointments
@@ -60,18 +57,10 @@ impl CalendarApi {
         let rows = store::days(&mut conn, &frame, &narrow, most).await?;
         drop(conn);
         let calendar = frame.filled(rows, today);
-        let shown: Vec<Uuid> =
-            calendar.days.iter().flat_map(|day| &day.items).map(|visit| visit.id.0).collect();
-        let mut rest = shown.as_slice();
-        loop {
-            let (row, more) = rest.split_at(rest.len().min(NAMED_TOGETHER));
-            let mut seen = Seen::list("appointment", row, |id| **id);
-            seen.about_id = patient.map(Uuid::from);
-            who.saw(seen).await?;
-            rest = more;
-            if rest.is_empty() {
-                return Ok(Payload(calendar));
-            }
-        }
+        let shown = calendar.days.iter().flat_map(|day| &day.items);
+        let mut seen = Seen::list("appointment", shown, |visit| visit.id.0);
+        seen.about_id = patient.map(Uuid::from);
+        who.saw(seen).await?;
+        Ok(Payload(calendar))
     }
 }

@@ -211,7 +211,8 @@ impl Readable for AvailabilityRequest {
 }
 
 impl AvailabilityRequest {
-    /// How the lines go with each other, with the lines that `stand`, with the `extra` days to come and with the clinic's `places`.
+    /// How many lines there are, wherever they come from, and how they go with each other, with the lines that `stand`, with the
+    /// `extra` days to come and with the clinic's `places`.
     pub fn check(
         &self,
         fields: &mut Fields,
@@ -219,6 +220,10 @@ impl AvailabilityRequest {
         extra: &[ExtraHoursView],
         places: &[LocationId],
     ) {
+        if let Some(line) = self.items.get(MOST_LINES) {
+            let words = format!("at most {MOST_LINES} lines");
+            return fields.note(FieldError::body(&line.pointer, "too_long", words));
+        }
         for (nth, line) in self.items.iter().enumerate() {
             let mut fault = |member: &str, code, message: &str| {
                 fields.note(FieldError::body(format!("{}{member}", line.pointer), code, message));

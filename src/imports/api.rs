@@ -122,7 +122,8 @@ impl ImportsApi {
         let frame = file.frame.clone();
         let bytes = file.take()?;
         let dry_run = query.read()?.dry_run.unwrap_or(false);
-        let sheet = Sheet::read(&bytes, &availability::COLUMNS, availability::NEEDED)?;
+        let (columns, needed) = (&availability::COLUMNS, availability::NEEDED);
+        let sheet = Sheet::read(&bytes, columns, needed, availability::MOST_ROWS)?;
         let mut conn = clinic.read().await?;
         let names = Names::read(&mut conn, &sheet.rows, &clinic.country).await?;
         drop(conn);
@@ -163,7 +164,7 @@ impl ImportsApi {
 
     /// Import appointments
     ///
-    /// CSV, 2,000 rows at most: `patient` (number, phone or id), `doctor` (e-mail or id), `date` (`YYYY-MM-DD`), `time` (`HH:MM`
+    /// CSV, 500 rows at most: `patient` (number, phone or id), `doctor` (e-mail or id), `date` (`YYYY-MM-DD`), `time` (`HH:MM`
     /// at the location; what comes twice is the earlier), `location` (name or id; not needed where there is one),
     /// `duration_minutes`, `kind` (`in_person` unless given), `reason`, `address`, `status`. Visits to come (`booked` or
     /// `confirmed`) go by the rules of booking; visits that have been (`completed` unless given, `cancelled`, `no_show`) are
@@ -188,17 +189,18 @@ impl ImportsApi {
         if !dry_run && let Some(response) = key.first_answer(&clinic, who.account, what).await? {
             return Ok(Replayable::Replayed(response));
         }
-        let sheet = Sheet::read(&bytes, &appointments::COLUMNS, appointments::NEEDED)?;
+        let (columns, needed) = (&appointments::COLUMNS, appointments::NEEDED);
+        let sheet = Sheet::read(&bytes, columns, needed, appointments::MOST_ROWS)?;
         let mut conn = clinic.read().await?;
         let names = Names::read(&mut conn, &sheet.rows, &clinic.country).await?;
         drop(conn);
         let mut unread = sheet.faults;
         let lines = appointments::read(&sheet.rows, &names, &frame, &mut unread);
-        let subjects = appointments::subjects(&lines);
+        let doctors = appointments::doctors(&lines);
         let mut tries = Tries::default();
         loop {
             let mut faults = unread.clone();
-            let mut tx = clinic.begin_telling(who.actor(), &subjects).await?;
+            let mut tx = clinic.begin_telling(who.actor(), &doctors).await?;
             let mut kept = None;
             if !dry_run {
                 kept = match key.begin(&mut tx, who.account, what).await? {
@@ -206,8 +208,11 @@ impl ImportsApi {
                     Found::New(kept) => kept,
                 };
             }
-            let entered = appointments::enter(&mut tx, &lines, word, frame.now, &mut faults).await;
-            let entered = match entered {
+            let entered = async {
+                appointments::keep_patients(&mut tx, &lines).await?;
+                appointments::enter(&mut tx, &lines, word, frame.now, &mut faults).await
+            };
+            let entered = match entered.await {
                 Err(error) if tries.again(&error) => continue,
                 other => other?,
             };

@@ -1,5 +1,7 @@
 //! Appointments from a file: visits to come by the rules of booking, visits that have been as they were.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, LocalResult, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
@@ -28,6 +30,8 @@ pub const COLUMNS: [&str; 10] = [
 ];
 /// The first so many of them must be there.
 pub const NEEDED: usize = 4;
+/// All of them are one transaction, which everybody on that server who asks what is new waits for (`live/`, the audit log's seals).
+pub const MOST_ROWS: usize = 500;
 
 /// A row that can be read: what is asked for, and what becomes of it.
 pub struct Line {
@@ -43,12 +47,21 @@ pub fn read(rows: &[Row], names: &Names, frame: &Frame, faults: &mut Vec<Fault>)
     rows.iter().filter_map(|row| read_line(row, names, frame, faults)).collect()
 }
 
-/// Whom all the visits take: locked together.
-pub fn subjects(lines: &[Line]) -> Vec<Uuid> {
-    let mut all: Vec<Uuid> = lines.iter().flat_map(|line| line.new.subjects()).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
+/// Whom the file locks while it is taken in: its doctors. A file has a patient for each row, and locks of all clinics on a server
+/// share one table; nobody is booked twice for that: the constraint is the rule.
+pub fn doctors(lines: &[Line]) -> Vec<Uuid> {
+    let all: BTreeSet<Uuid> = lines.iter().map(|line| line.new.doctor_id.0).collect();
+    all.into_iter().collect()
+}
+
+/// Keeps the patients of a file from being removed meanwhile. A lock on a row is in the row.
+pub async fn keep_patients(tx: &mut Tx, lines: &[Line]) -> sqlx::Result<()> {
+    let all: BTreeSet<Uuid> = lines.iter().map(|line| line.new.patient_id.0).collect();
+    sqlx::query("select from patients where id = any ($1) order by id for key share")
+        .bind(all.into_iter().collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await
+        .map(drop)
 }
 
 fn read_line(row: &Row, names: &Names, frame: &Frame, faults: &mut Vec<Fault>) -> Option<Line> {
@@ -65,31 +78,37 @@ fn read_line(row: &Row, names: &Names, frame: &Frame, faults: &mut Vec<Fault>) -
         }
         other => other.and_then(Result::ok),
     };
-    let (location_id, zone) = location?;
-    let starts_at = instant(zone, date?, time?).or_else(|| {
-        let words = "the clocks skip that time on that day";
-        faults.push(Fault::new(row.number, "time", "no_such_time", words));
-        None
-    })?;
-    let is_past = starts_at <= frame.now;
+    let starts_at = match (location, date, time) {
+        (Some((_, zone)), Some(date), Some(time)) => instant(zone, date, time).or_else(|| {
+            let words = "the clocks skip that time on that day";
+            faults.push(Fault::new(row.number, "time", "no_such_time", words));
+            None
+        }),
+        _ => None,
+    };
+    let is_past = starts_at.map(|at| at <= frame.now);
     let status = status(row, is_past, faults);
-    let starts_at = json!(time::show(starts_at));
+    let shown = starts_at.map(time::show);
     let mut values = json!({
-        "patient_id": patient?, "doctor_id": doctor?, "location_id": location_id,
-        "kind": row.cell("kind").unwrap_or("in_person"), "starts_at": starts_at,
+        "patient_id": patient, "doctor_id": doctor, "location_id": location.map(|(id, _)| id),
+        "kind": row.cell("kind").unwrap_or("in_person"), "starts_at": shown,
         "duration_minutes": duration, "reason": row.cell("reason"), "address": row.cell("address"),
     });
     // What has been may be in the past: it stands at that time.
-    let stands = if is_past { json!({ "starts_at": starts_at }) } else { json!({}) };
-    let new = read_as(
-        row.number,
-        object(&mut values),
-        object(&mut stands.clone()),
-        frame,
-        column,
-        faults,
-    );
-    Some(Line { row: row.number, new: new?, location_id, status: status?, is_past })
+    let mut stands = if is_past == Some(true) { json!({ "starts_at": shown }) } else { json!({}) };
+    let (values, stands) = (object(&mut values), object(&mut stands));
+    let mut of_fields = Vec::new();
+    let new = read_as(row.number, values, stands, frame, column, &mut of_fields);
+    // What is not known here was told above, in its own column.
+    of_fields.retain(|fault| match fault.column.as_str() {
+        "patient" => patient.is_some(),
+        "doctor" => doctor.is_some(),
+        "time" => starts_at.is_some(),
+        _ => true,
+    });
+    faults.append(&mut of_fields);
+    let (location_id, _) = location?;
+    Some(Line { row: row.number, new: new?, location_id, status: status?, is_past: is_past? })
 }
 
 fn object(value: &mut Value) -> Map<String, Value> {
@@ -116,18 +135,23 @@ fn instant(zone: Tz, date: NaiveDate, time: NaiveTime) -> Option<DateTime<Utc>> 
     }
 }
 
-/// What becomes of a visit: one to come is booked or confirmed; one that has been was completed, cancelled or missed.
-fn status(row: &Row, is_past: bool, faults: &mut Vec<Fault>) -> Option<Status> {
+/// What becomes of a visit: one to come is booked or confirmed; one that has been was completed, cancelled or missed. Where it is not
+/// known which of both, any of these.
+fn status(row: &Row, is_past: Option<bool>, faults: &mut Vec<Fault>) -> Option<Status> {
     use Status::{Booked, Cancelled, Completed, Confirmed, NoShow};
     let Some(text) = row.cell("status") else {
-        return Some(if is_past { Completed } else { Booked });
+        return is_past.map(|is_past| if is_past { Completed } else { Booked });
     };
     let (allowed, words): (&[Status], _) = match is_past {
-        true => (
+        Some(true) => (
             &[Completed, Cancelled, NoShow],
             "a visit that has been is completed, cancelled or no_show",
         ),
-        false => (&[Booked, Confirmed], "a visit to come is booked or confirmed"),
+        Some(false) => (&[Booked, Confirmed], "a visit to come is booked or confirmed"),
+        None => (
+            &[Booked, Confirmed, Completed, Cancelled, NoShow],
+            "a visit is booked or confirmed, or it was completed, cancelled or no_show",
+        ),
     };
     let found = allowed.iter().copied().find(|status| status.as_str() == text.to_lowercase());
     if found.is_none() {

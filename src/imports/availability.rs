@@ -16,6 +16,7 @@ pub const COLUMNS: [&str; 8] =
     ["doctor", "weekday", "starts_at", "ends_at", "location", "breaks", "valid_from", "valid_to"];
 /// The first so many of them must be there.
 pub const NEEDED: usize = 4;
+pub const MOST_ROWS: usize = 2_000;
 
 /// Each doctor's lines.
 pub type Hours = BTreeMap<DoctorId, AvailabilityRequest>;
@@ -68,7 +69,7 @@ fn read_line(
     let breaks = breaks(row, faults);
     let values = json!({
         "location_id": location.map(|(id, _)| id), "weekday": row.cell("weekday").map(weekday),
-        "starts_at": row.cell("starts_at"), "ends_at": row.cell("ends_at"), "breaks": breaks?,
+        "starts_at": row.cell("starts_at"), "ends_at": row.cell("ends_at"), "breaks": breaks,
         "valid_from": row.cell("valid_from"), "valid_to": row.cell("valid_to"),
     });
     let Value::Object(values) = values else { return None };
@@ -80,6 +81,7 @@ fn read_line(
             faults.drain(before..).filter(|f| f.column != "location_id").collect();
         faults.extend(told);
     }
+    breaks?;
     let line = Line { pointer: format!("/{}", row.number), ..line? };
     Some((doctor?, line))
 }

@@ -17,6 +17,7 @@ use super::store;
 use crate::auth::sessions;
 use crate::error::Problem;
 use crate::ids::{AccountId, SessionId};
+use crate::tenancy::directory::Closed;
 use crate::tenancy::freshness::{Freshness, Stamp};
 use crate::tenancy::{Clinic, Realm};
 
@@ -81,7 +82,7 @@ pub struct Room {
     slug: String,
     items: broadcast::Sender<Item>,
     inside: Mutex<Inside>,
-    /// True once there is a position.
+    /// True once there is a position, or there will be none.
     is_open: watch::Sender<bool>,
 }
 
@@ -170,6 +171,8 @@ impl Room {
             }
             let clinic = match live.clinic(&self.slug).await {
                 Ok(clinic) if clinic.realm.id == self.realm => clinic,
+                // Nobody knows about the clinic just now: who listened may come again.
+                Err(Closed::CentralDown | Closed::Broken) => return self.end_all(End::Broken),
                 _ => return self.end_all(End::Clinic),
             };
             let now = Instant::now();
@@ -355,5 +358,6 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.live.close(self.room);
         self.room.end_all(End::Broken); // those who have a reason keep it
+        self.room.is_open.send_replace(true); // and who waits for a position need not
     }
 }

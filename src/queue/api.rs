@@ -6,11 +6,11 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::call::{CallError, Turn, call_next, turn};
+use super::call::{CallError, Next, Turn, call_next, turn};
 use super::line;
 use super::model::{Priority, QueueItem};
 use super::store::{self, Asked};
-use crate::audit::Seen;
+use crate::audit::{self, Act, Seen};
 use crate::auth::May;
 use crate::auth::may::{ReadQueue, ReceivePatients};
 use crate::crypto;
@@ -34,7 +34,7 @@ pub struct ListQueue {
     /// Everybody's unless given.
     doctor_id: Option<DoctorId>,
     location_id: Option<LocationId>,
-    /// A civil day at the location; today unless given.
+    /// A civil day at the location. Today unless given; then who is here since before midnight is in it, too.
     date: Option<NaiveDate>,
 }
 
@@ -60,7 +60,7 @@ pub struct CallNext {
     doctor_id: DoctorId,
     /// Wherever the doctor's patients wait unless given.
     location_id: Option<LocationId>,
-    /// A civil day at the location; today unless given.
+    /// As of the queue.
     date: Option<NaiveDate>,
 }
 
@@ -143,11 +143,21 @@ impl QueueApi {
             Found::New(kept) => kept,
         };
         let asked = Asked { day: date, doctor: Some(doctor_id), location: location_id };
-        let (called, waiting) = call_next(&mut tx, asked).await?;
-        if called.is_none() && !store::is_doctor(&mut tx, doctor_id).await? {
-            let fault = FieldError::body("/doctor_id", "not_found", "nobody of this id");
-            return Err(Problem::invalid(vec![fault]));
-        }
+        let (next, waiting) = call_next(&mut tx, asked).await?;
+        let called = match next {
+            Next::Called(item) => Some(item),
+            Next::CalledAlready(item) => {
+                // Nothing is done, and a patient is shown: that is a read. (A press that calls has its own row.)
+                let act = Act::new("queue.read", "queue", item.appointment_id);
+                audit::record(&mut tx, act.about(item.patient_id)).await?;
+                Some(item)
+            }
+            Next::Nobody if store::is_doctor(&mut tx, doctor_id).await? => None,
+            Next::Nobody => {
+                let fault = FieldError::body("/doctor_id", "not_found", "nobody of this id");
+                return Err(Problem::invalid(vec![fault]));
+            }
+        };
         let answer = CalledView { called, waiting: waiting as i64 };
         Replayable::commit(tx, kept, Payload(answer)).await
     }

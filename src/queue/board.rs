@@ -63,5 +63,6 @@ pub fn doctors(queue: &[QueueItem]) -> Vec<DoctorBoard> {
             waiting: waiting().count() as i64,
         }
     };
-    queue.chunk_by(|a, b| a.doctor_id == b.doctor_id).map(of_one).collect()
+    // After midnight a doctor may have patients of two days, whose numbers both begin with 1.
+    queue.chunk_by(|a, b| (a.doctor_id, a.day) == (b.doctor_id, b.day)).map(of_one).collect()
 }

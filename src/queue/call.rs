@@ -31,21 +31,30 @@ pub enum Turn {
     Rank(Priority),
 }
 
+/// Whose turn it is.
+#[derive(Debug)]
+pub enum Next {
+    Nobody,
+    Called(QueueItem),
+    /// Was called before, and has not come yet.
+    CalledAlready(QueueItem),
+}
+
 /// Calls the next, unless somebody has been called who is not inside yet: then that one is it. Says, too, how many wait yet.
-pub async fn call_next(tx: &mut Tx, asked: Asked) -> sqlx::Result<(Option<QueueItem>, usize)> {
+pub async fn call_next(tx: &mut Tx, asked: Asked) -> sqlx::Result<(Next, usize)> {
     let now = tx.now();
     let queue = line::of(store::tokens(tx, asked, now).await?, now);
     let waiting = queue.iter().filter(|item| item.state.waits()).count();
     let called = queue.iter().filter(|item| item.state == State::Called);
     if let Some(called) = called.min_by_key(|item| item.called_at) {
-        return Ok((Some(called.clone()), waiting));
+        return Ok((Next::CalledAlready(called.clone()), waiting));
     }
     let first = queue.iter().filter(|item| item.place == Some(1));
     let next = first.min_by_key(|item| (item.priority != Priority::Emergency, item.due_at));
-    let Some(next) = next else { return Ok((None, 0)) };
+    let Some(next) = next else { return Ok((Next::Nobody, 0)) };
     store::call(tx, next).await?;
     tell(tx, "queue.called", next, json!({})).await?;
-    Ok((Some(again(tx, next.appointment_id, asked).await?), waiting - 1))
+    Ok((Next::Called(again(tx, next.appointment_id, asked).await?), waiting - 1))
 }
 
 /// Calls one visit's patient, lets others go before, or says how urgent it is.

@@ -8,7 +8,7 @@ use moka::future::Cache;
 use super::board::{self, Board};
 use super::display_link::Link;
 use super::line;
-use super::store::{self, Asked};
+use super::store::{self, Asked, DisplayRow};
 use crate::error::Problem;
 use crate::ids::ClinicId;
 use crate::tenancy::Clinic;
@@ -21,7 +21,8 @@ const MOST: u64 = 10_000;
 
 /// The boards of one process.
 pub struct Displays {
-    boards: Cache<(ClinicId, Link), Arc<Board>>,
+    /// None: the address leads nowhere any more. Its screen does not know, and goes on asking.
+    boards: Cache<(ClinicId, Link), Option<Arc<Board>>>,
 }
 
 impl Default for Displays {
@@ -36,23 +37,23 @@ impl Displays {
     pub async fn board(&self, clinic: &Clinic, token: &str) -> Result<Arc<Board>, Problem> {
         let link = Link::read(&clinic.keys.displays, token).ok_or_else(Problem::not_found)?;
         let made = self.boards.try_get_with((clinic.id, link), make(clinic, link)).await;
-        made.map_err(|problem| problem.as_ref().clone())
+        made.map_err(|problem| problem.as_ref().clone())?.ok_or_else(Problem::not_found)
     }
 }
 
-async fn make(clinic: &Clinic, link: Link) -> Result<Arc<Board>, Problem> {
+async fn make(clinic: &Clinic, link: Link) -> Result<Option<Arc<Board>>, Problem> {
     let now = clinic.clock.now();
     let mut conn = clinic.read().await?;
     let display = store::display(&mut conn, link.location).await?;
-    let display = display
-        .filter(|display| display.is_open && display.generation == Some(link.generation))
-        .ok_or_else(Problem::not_found)?;
+    let is_good =
+        |display: &DisplayRow| display.is_open && display.generation == Some(link.generation);
+    let Some(display) = display.filter(is_good) else { return Ok(None) };
     let asked = Asked { location: Some(link.location), ..Asked::default() };
     let queue = line::of(store::tokens(&mut conn, asked, now).await?, now);
-    Ok(Arc::new(Board {
+    Ok(Some(Arc::new(Board {
         clinic_name: clinic.name.clone(),
         location_name: display.name,
         as_of: now,
         doctors: board::doctors(&queue),
-    }))
+    })))
 }

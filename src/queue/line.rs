@@ -24,6 +24,10 @@ fn of_one(rows: Vec<TokenRow>, now: DateTime<Utc>) -> Vec<QueueItem> {
     let quarters = first.quarter.zip(first.three_quarters);
     let pace = Pace::learnt(first.known, quarters, first.slot_minutes, first.capacity);
     let calls = rows.iter().filter_map(|row| row.nth_call).max().unwrap_or(0);
+    let last_called =
+        rows.iter().filter(|row| row.nth_call.is_some()).max_by_key(|row| row.nth_call);
+    let last = last_called.map(|row| turn_of(row).0);
+    let rows: Vec<TokenRow> = rows.into_iter().filter(|row| row.is_here).collect();
     let behind = |row: &TokenRow| match row.skipped_after {
         Some(after) => usize::try_from(SKIPPED_FOR - (calls - after)).unwrap_or(0),
         None => 0,
@@ -38,9 +42,6 @@ fn of_one(rows: Vec<TokenRow>, now: DateTime<Utc>) -> Vec<QueueItem> {
         .filter(|row| State::of(row.status, row.state) == Some(State::Skipped))
         .map(|row| (row.number, behind(row)))
         .collect();
-    let last_called =
-        rows.iter().filter(|row| row.nth_call.is_some()).max_by_key(|row| row.nth_call);
-    let last = last_called.map(|row| turn_of(row).0);
     let mut items: Vec<QueueItem> = rows.into_iter().filter_map(item).collect();
     let waiting = items.iter().filter(|item| item.state.waits()).map(|item| Turn {
         number: item.token,

@@ -140,6 +140,8 @@ pub struct TokenRow {
     pub known: i64,
     pub quarter: Option<f64>,
     pub three_quarters: Option<f64>,
+    /// False of those of the day before who have gone: they are not shown, and count among the calls of their day.
+    pub is_here: bool,
 }
 
 /// Somebody in a queue.

@@ -11,14 +11,15 @@ use crate::tenancy::pools::Conn;
 /// Whose queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked {
-    /// Today at each location unless given.
+    /// Today at each location unless given, with who is here since before midnight.
     pub day: Option<NaiveDate>,
     pub doctor: Option<DoctorId>,
     pub location: Option<LocationId>,
 }
 
-/// All tokens of a day, and how long the doctors' last consultations took: fifty at most, of ninety days. (What is shorter than a minute
-/// or longer than four hours was a wrong click.)
+/// All tokens of a day; in the first twelve hours of today those of the day before, too: who came then may be here yet. And how long the
+/// doctors' last consultations took: fifty at most, of ninety days. (What is shorter than a minute or longer than four hours was a wrong
+/// click.)
 pub async fn tokens(
     conn: &mut Conn,
     asked: Asked,
@@ -26,9 +27,12 @@ pub async fn tokens(
 ) -> sqlx::Result<Vec<TokenRow>> {
     sqlx::query_as(
         "with line as materialized (
-           select t.*, l.time_zone from queue_tokens t join locations l on l.id = t.location_id
-           where t.day between coalesce($1, ($2 at time zone 'UTC')::date - 1) and coalesce($1, ($2 at time zone 'UTC')::date + 1)
-             and t.day = coalesce($1, ($2 at time zone l.time_zone)::date)
+           select t.*, l.time_zone, t.day = days.last as is_asked
+           from queue_tokens t join locations l on l.id = t.location_id,
+                lateral (select coalesce($1, (($2 - interval '12 hours') at time zone l.time_zone)::date) as first,
+                                coalesce($1, ($2 at time zone l.time_zone)::date) as last) as days
+           where t.day between coalesce($1, ($2 at time zone 'UTC')::date - 2) and coalesce($1, ($2 at time zone 'UTC')::date + 1)
+             and t.day between days.first and days.last
              and ($3::uuid is null or t.doctor_id = $3) and ($4::uuid is null or t.location_id = $4)),
          pace as materialized (
            select d.doctor_id, lengths.*
@@ -46,7 +50,8 @@ pub async fn tokens(
                 lower(a.during) as starts_at, a.checked_in_at, a.started_at,
                 (select string_agg(r.name, ', ' order by r.name) from resources r
                  where r.id = any (a.resource_ids) and r.kind = 'room') as room,
-                d.capacity, d.slot_minutes, pace.known, pace.quarter, pace.three_quarters
+                d.capacity, d.slot_minutes, pace.known, pace.quarter, pace.three_quarters,
+                t.is_asked or a.status in ('checked_in', 'in_consultation') and lower(a.during) > $2 - interval '12 hours' as is_here
          from line t
               join appointments a on a.id = t.appointment_id and a.doctor_id = t.doctor_id and a.location_id = t.location_id
                                  and (lower(a.during) at time zone t.time_zone)::date = t.day
@@ -100,8 +105,9 @@ pub async fn call(tx: &mut Tx, item: &QueueItem) -> sqlx::Result<()> {
     sqlx::query(
         "update queue_tokens set
            state = 'called', called_at = $5, calls = calls + 1, skipped_after = null, version = version + 1,
-           nth_call = (select coalesce(max(nth_call), 0) + 1 from queue_tokens
-                       where doctor_id = $1 and location_id = $2 and day = $3)
+           nth_call = case when state = 'called' then nth_call -- once more, and nobody else's turn
+                      else (select coalesce(max(nth_call), 0) + 1 from queue_tokens
+                            where doctor_id = $1 and location_id = $2 and day = $3) end
          where doctor_id = $1 and location_id = $2 and day = $3 and number = $4",
     )
     .bind(item.doctor_id)

@@ -13,5 +13,5 @@ pub use self::reading::{
     visit_of_patient,
 };
 pub use self::writing::{
-    Writing, cancel, describe, insert, insert_series, relocate, set_status, settle,
+    Writing, cancel, describe, insert, insert_series, is_on_record, relocate, set_status, settle,
 };

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::by_id;
 use super::claims::Columns;
 use crate::appointments::fitting::Claim;
-use crate::appointments::model::{AppointmentView, Status};
+use crate::appointments::model::{AppointmentRequest, AppointmentView, Status};
 use crate::appointments::{ahead, history};
 use crate::audit::Actor;
 use crate::db::Tx;
@@ -60,7 +60,8 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
                    jsonb_build_object('doctor_id', $3::uuid, 'starts_at', $6::timestamptz, 'overbook_reason', $10::text))),
          shown as (
            insert into live_events (kind, appointment_id, doctor_id, patient_id, location_id, subjects, details)
-           values ('appointment.booked', $1, $3, $2, $4, $12::uuid[], '{\"status\": \"booked\"}')),
+           select 'appointment.booked', $1, $3, $2, $4, $12::uuid[], '{\"status\": \"booked\"}'::jsonb
+           where $25 < $7), -- what is over already is on record as what became of it
          remembered as (
            insert into appointment_changes (appointment_id, what, after, reason, account_id, role)
            values ($1, 'booked', $22, $10, $11, $15)),
@@ -95,11 +96,24 @@ pub async fn insert(tx: &mut Tx, new: &Writing<'_>) -> sqlx::Result<(i64, String
     .bind(history::of_booking(view))
     .bind(ahead::ids())
     .bind(view.series_id)
+    .bind(view.created_at)
     .fetch_one(&mut **tx)
     .await
 }
 
-/// Puts a visit into a status that it had elsewhere. Nobody is told, and when it took its steps is not known.
+/// Whether a visit of that patient with that doctor at that time is known, whatever became of it.
+pub async fn is_on_record(tx: &mut Tx, new: &AppointmentRequest) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists(select from appointments where patient_id = $1 and doctor_id = $2 and lower(during) = $3)",
+    )
+    .bind(new.patient_id)
+    .bind(new.doctor_id)
+    .bind(new.starts_at)
+    .fetch_one(&mut **tx)
+    .await
+}
+
+/// Puts a visit into a status that it had elsewhere; the times of its steps are not known.
 pub async fn settle(tx: &mut Tx, id: AppointmentId, status: Status) -> sqlx::Result<()> {
     sqlx::query("update appointments set status = $2 where id = $1")
         .bind(id)

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Answer, Caller, TestClinic, TestPlatform};
+use crate::support::{Answer, Caller, TestClinic, TestPlatform, until};
 
 /// A feed's address below the API's base.
 async fn feed_of(caller: &Caller) -> String {
@@ -269,4 +269,32 @@ async fn an_address_is_good_at_its_clinic_until_it_is_given_up_or_its_owner_goes
     clinic.desk().await.get("/calendar/feed").await.expect(403);
     let patient = clinic.patient().await;
     patient.post("/calendar/feed/rotate?patient_names=true", &json!({})).await.expect(403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_visit_of_a_long_feed_is_named_in_the_log() {
+    let (_platform, clinic) = TestClinic::new().await;
+    sqlx::query(
+        "insert into appointments (id, patient_id, doctor_id, location_id, kind, during)
+         select gen_random_uuid(), $1, $2, $3, 'in_person',
+                tstzrange(now() + make_interval(hours => n), now() + make_interval(hours => n, mins => 30))
+         from generate_series(1, 401) as n",
+    )
+    .bind(clinic.patients[0])
+    .bind(clinic.doctor)
+    .bind(clinic.location)
+    .execute(&mut clinic.connection().await)
+    .await
+    .unwrap();
+    let feed = feed_of(&clinic.caller(Role::Doctor).await).await;
+
+    clinic.anybody().get(&feed).await.expect(200);
+
+    let named = "select count(distinct named.id) from audit_log,
+                        jsonb_array_elements_text(details -> 'ids') as named (id)
+                 where action = 'calendar_feed.listed' and named.id::uuid in (select a.id from appointments a)";
+    until("all are named", async || clinic.count(named).await == 401).await;
+    let rows = "select count(*) from audit_log where action = 'calendar_feed.listed'
+                and (details ->> 'count')::int = jsonb_array_length(details -> 'ids')";
+    assert_eq!(clinic.count(rows).await, 3, "200 in a row at most");
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nadi::auth::Role;
+use nadi::tenancy::notices::Notice;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -105,6 +106,23 @@ async fn a_stream_ends_with_its_clinic() {
 
     assert_eq!(reason, "clinic");
     assert!(took < SOON, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clinic_that_cannot_be_opened_just_now_is_not_said_to_be_closed() {
+    let scene = Scene::new().await;
+    let desk = scene.clinic.desk().await;
+    let mut central = scene.platform.server.superuser(&scene.platform.database).await;
+
+    let (reason, _) = scene
+        .ends(&desk, async || {
+            let change = "update clinics set time_zone = 'Mars/Olympus'".to_owned();
+            nadi::tenancy::roles::execute(&mut central, change).await.unwrap();
+            Notice::Clinic("shanti".into()).announce(&mut central).await.unwrap();
+        })
+        .await;
+
+    assert_eq!(reason, "broken", "come again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

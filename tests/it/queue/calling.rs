@@ -134,3 +134,40 @@ async fn a_retry_calls_nobody_else_and_a_stale_version_nobody() {
     let replayed = desk.send(skip("\"1\"", "b")).await.expect(200);
     assert_eq!(replayed.body, skipped.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calling_one_again_who_is_called_ends_nobodys_skip() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let (desk, doctor) = (clinic.desk().await, clinic.caller(Role::Doctor).await);
+    let visits = here(&clinic, &desk, 4).await;
+    call_next(&clinic, &desk).await.expect(200);
+    post(&desk, &format!("/queue/{}/skip", visits[0])).await.expect(200);
+    call_next(&clinic, &desk).await.expect(200);
+
+    for calls in [2, 3] {
+        let again = post(&desk, &format!("/queue/{}/recall", visits[1])).await.expect(200);
+        assert_eq!(again.body["calls"], calls);
+    }
+
+    step(&doctor, &visits[1], "start").await.expect(200);
+    assert_eq!(in_turn(&desk).await, [2, 3, 0].map(|nth: usize| visits[nth].clone()));
+    let next = call_next(&clinic, &desk).await.expect(200);
+    assert_eq!(text(&next.body["called"]["appointment_id"]), visits[2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_shown_by_a_press_that_calls_nobody_is_noted_as_read() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let desk = clinic.desk().await;
+    here(&clinic, &desk, 1).await;
+    let read = "select count(*) from audit_log a join appointments v on v.id = a.entity_id
+                where a.action = 'queue.read' and a.about_id = v.patient_id";
+    call_next(&clinic, &desk).await.expect(200);
+    assert_eq!(clinic.count(read).await, 0, "the call itself is on record");
+
+    call_next(&clinic, &desk).await.expect(200);
+
+    assert_eq!(clinic.count(read).await, 1);
+    let called = "select count(*) from audit_log where action = 'queue.called'";
+    assert_eq!(clinic.count(called).await, 1);
+}

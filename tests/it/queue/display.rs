@@ -1,7 +1,11 @@
 //! The board of a waiting room: tokens for whoever has its address, and nobody's name.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Connection;
+use tokio::time::timeout;
 
 use super::{post, sits_now, step, text};
 use crate::support::{Caller, TestClinic, until};
@@ -121,4 +125,20 @@ async fn an_address_is_good_until_it_is_changed_and_at_its_own_clinic_alone() {
     let written =
         "select count(*) from audit_log where action in ('display.rotated', 'display.closed')";
     assert_eq!(clinic.count(written).await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_screen_with_a_dead_address_is_answered_without_a_look() {
+    let (_platform, clinic) = TestClinic::new().await;
+    let (admin, anybody) = (clinic.admin().await, clinic.anybody());
+    let dead = format!("/display/{}", rotate(&clinic, &admin).await);
+    rotate(&clinic, &admin).await;
+    let mut inside = clinic.connection().await;
+    let mut tx = inside.begin().await.unwrap();
+    anybody.get(&dead).await.expect(404);
+
+    sqlx::query("lock table displays").execute(&mut *tx).await.unwrap();
+
+    let again = timeout(Duration::from_secs(5), anybody.get(&dead)).await;
+    again.expect("nobody looks whether it is good again").expect(404);
 }

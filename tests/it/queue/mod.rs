@@ -2,6 +2,7 @@
 
 mod calling;
 mod display;
+mod midnight;
 mod tokens;
 mod walk_ins;
 
