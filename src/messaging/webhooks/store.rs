@@ -1,5 +1,6 @@
 //! SQL of what providers tell us.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -9,31 +10,58 @@ use crate::ids::MessageId;
 use crate::messaging::channels::Reported;
 use crate::tenancy::pools::Conn;
 
-/// Keeps an event; false if it was there already.
+/// Keeps events; gives the keys of those that were not there. In order of the keys: two deliveries of the same news wait for each
+/// other, and never both.
 pub async fn keep(
     tx: &mut Tx,
     provider: &str,
-    key: &str,
-    body_cipher: &[u8],
-) -> sqlx::Result<bool> {
-    let kept = sqlx::query(
-        "insert into inbound_events (provider, event_key, body_cipher) values ($1, $2, $3)
-         on conflict do nothing",
+    keys: &[String],
+    bodies: &[Vec<u8>],
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "insert into inbound_events (provider, event_key, body_cipher)
+         select $1, event_key, body_cipher from unnest($2::text[], $3::bytea[]) as e (event_key, body_cipher)
+         order by event_key on conflict do nothing returning event_key",
     )
     .bind(provider)
-    .bind(key)
-    .bind(body_cipher)
-    .execute(&mut **tx)
-    .await?;
-    Ok(kept.rows_affected() == 1)
+    .bind(keys)
+    .bind(bodies)
+    .fetch_all(&mut **tx)
+    .await
 }
 
-/// Events that nobody has worked on, or that came before what they are about.
-pub async fn open(conn: &mut Conn) -> sqlx::Result<Vec<(String, String, Vec<u8>)>> {
+/// An event that nobody has worked on, or that came before what it is about.
+#[derive(sqlx::FromRow)]
+pub struct Open {
+    pub provider: String,
+    pub event_key: String,
+    pub body_cipher: Vec<u8>,
+    received_at: DateTime<Utc>,
+    /// What it is about would have come by now.
+    pub is_old: bool,
+}
+
+/// So many events of one statement.
+pub const PAGE: usize = 200;
+
+/// The open events that came after another, the oldest first. Whoever reads on to the end passes over none, however many
+/// there are about nothing.
+pub async fn open(conn: &mut Conn, after: Option<&Open>) -> sqlx::Result<Vec<Open>> {
+    let (at, provider, key) = after.map_or((DateTime::UNIX_EPOCH, "", ""), |last| {
+        (last.received_at, last.provider.as_str(), last.event_key.as_str())
+    });
     sqlx::query_as(
-        "select provider, event_key, body_cipher from inbound_events
-         where handled_at is null and handled_as is null order by received_at limit 200",
+        "select provider, event_key, body_cipher, received_at,
+                received_at < now() - interval '1 hour' as is_old
+         from inbound_events
+         where handled_at is null and handled_as is null
+           and received_at >= $1 and (received_at, provider, event_key) > ($1, $2, $3)
+         order by received_at, provider, event_key limit $4",
     )
+    .bind(at)
+    .bind(provider)
+    .bind(key)
+    .bind(PAGE as i64)
     .fetch_all(conn)
     .await
 }
@@ -72,15 +100,37 @@ pub async fn lock(tx: &mut Tx, provider: &str, key: &str) -> sqlx::Result<bool> 
     Ok(locked.is_some())
 }
 
-/// News that nothing was ever found for.
-pub async fn give_up_old(conn: &mut Conn) -> sqlx::Result<u64> {
-    let old = sqlx::query(
+/// News that nothing was found for while it could have been.
+pub async fn give_up(conn: &mut Conn, provider: &str, key: &str) -> sqlx::Result<()> {
+    sqlx::query(
         "update inbound_events set handled_at = now(), handled_as = 'about nothing of ours'
-         where handled_at is null and handled_as is null and received_at < now() - interval '7 days'",
+         where provider = $1 and event_key = $2 and handled_at is null and handled_as is null",
     )
-    .execute(conn.never_repeat())
-    .await?;
-    Ok(old.rows_affected())
+    .bind(provider)
+    .bind(key)
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Whether there is what an event is about.
+pub async fn is_known(conn: &mut Conn, provider: &str, event: &Event) -> sqlx::Result<bool> {
+    match event {
+        Event::Receipt { provider_id, .. } => sqlx::query_scalar(
+            "select exists(select from outbox_attempts where provider = $1 and provider_id = $2)",
+        )
+        .bind(provider)
+        .bind(provider_id)
+        .fetch_one(conn)
+        .await,
+        Event::Returned { message, .. } => sqlx::query_scalar(
+            "select exists(select from outbox_attempts where outbox_id = $1 and channel = 'email')",
+        )
+        .bind(message)
+        .fetch_one(conn)
+        .await,
+        _ => Ok(true),
+    }
 }
 
 /// A call that a report is about.
