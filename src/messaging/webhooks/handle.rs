@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::Actor;
+use serde_json::json;
+
+use crate::audit::{self, Act, Actor};
 use crate::error::Problem;
 use crate::ids::MessageId;
 use crate::messaging::channels::{Channel, Reported};
@@ -207,7 +209,12 @@ async fn handle(
         Event::Pressed { .. } => return Ok(true), // above
         Event::OptOut { from } => {
             let phone = format!("+{}", from.trim_start_matches('+'));
-            store::opt_out(&mut tx, &phone, "whatsapp").await?;
+            let (channel, granted) = (Channel::Whatsapp, false);
+            for said in store::opt_out(&mut tx, &phone, channel).await? {
+                let details = json!({ "kind": said.kind, "channel": channel, "granted": granted });
+                let act = Act::new("consent.noted", "consent", said.id).about(said.patient_id);
+                audit::record(&mut tx, act.details(details)).await?;
+            }
             (true, "opt-out")
         }
         Event::Wrote => (true, "a text that nobody reads here"),

@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::event::Event;
 use crate::db::Tx;
-use crate::ids::MessageId;
-use crate::messaging::channels::Reported;
+use crate::ids::{MessageId, PatientId};
+use crate::messaging::channels::{Channel, Reported};
+use crate::messaging::consents::ConsentKind;
 use crate::tenancy::pools::Conn;
 
 /// Keeps events; gives the keys of those that were not there. In order of the keys: two deliveries of the same news wait for each
@@ -301,17 +302,25 @@ pub async fn came_back(
     Ok(reopened.unwrap_or(false))
 }
 
+/// What somebody said of a kind of messages.
+#[derive(sqlx::FromRow)]
+pub struct OptedOut {
+    pub id: Uuid,
+    pub patient_id: PatientId,
+    pub kind: ConsentKind,
+}
+
 /// Everybody with this number wants no more by this channel.
-pub async fn opt_out(tx: &mut Tx, phone: &str, channel: &str) -> sqlx::Result<u64> {
-    let noted = sqlx::query(
+pub async fn opt_out(tx: &mut Tx, phone: &str, channel: Channel) -> sqlx::Result<Vec<OptedOut>> {
+    sqlx::query_as(
         "insert into consents (id, patient_id, kind, channel, granted, source)
          select gen_random_uuid(), p.id, k.kind, $2, false, $2
          from patients p cross join (values ('service'), ('reminders'), ('marketing')) as k (kind)
-         where p.phone = $1 and p.deleted_at is null",
+         where p.phone = $1 and p.deleted_at is null
+         returning id, patient_id, kind",
     )
     .bind(phone)
     .bind(channel)
-    .execute(&mut **tx)
-    .await?;
-    Ok(noted.rows_affected())
+    .fetch_all(&mut **tx)
+    .await
 }
