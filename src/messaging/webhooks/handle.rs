@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::audit::{self, Act, Actor};
+use crate::db::Tx;
 use crate::error::Problem;
 use crate::ids::MessageId;
 use crate::messaging::channels::{Channel, Reported};
@@ -190,9 +191,8 @@ async fn handle(
                     Reported::Read => store::arrived(&mut tx, id, "read", &channel).await?,
                     Reported::Failed => {
                         let (class, error) = (class.as_deref(), error.as_deref());
-                        if store::came_back(&mut tx, id, &channel, class, error).await? {
-                            tx.note_message(MessageId(id));
-                        }
+                        let waiting = store::came_back(&mut tx, id, &channel, class, error).await?;
+                        note(&mut tx, MessageId(id), waiting);
                     }
                 }
                 if let (Some(seconds), Some(to), Some(channel)) =
@@ -238,9 +238,9 @@ async fn handle(
                 store::report(&mut tx, message.0, n, Reported::Failed, event).await?;
                 let error = format!("the letter came back: {status}");
                 let class = Some("recipient");
-                if store::came_back(&mut tx, message.0, "email", class, Some(&error)).await? {
-                    tx.note_message(*message);
-                }
+                let waiting =
+                    store::came_back(&mut tx, message.0, "email", class, Some(&error)).await?;
+                note(&mut tx, *message, waiting);
                 metrics::RECEIPTS.with_label_values(&["email", "failed"]).inc();
                 (true, "return")
             }
@@ -249,6 +249,15 @@ async fn handle(
     store::handled(&mut *tx, provider, key, done, as_what).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// The next channel has its turn at once; a code waits behind nothing else, as when it was asked for.
+fn note(tx: &mut Tx, message: MessageId, waiting: Option<store::Waiting>) {
+    match waiting {
+        Some(store::Waiting { is_code: true, .. }) => tx.note_code(message),
+        Some(_) => tx.note_message(message),
+        None => {}
+    }
 }
 
 /// An SMS provider that signs nothing has to know the number beside the message. Numbers on WhatsApp may differ from those asked

@@ -268,16 +268,23 @@ pub async fn arrived(tx: &mut Tx, id: Uuid, status: &str, channel: &str) -> sqlx
     .map(drop)
 }
 
-/// It will not arrive by this channel after all: the next one's turn, if there is time and nobody is at it already. True: the
-/// message waits for a sender now. Nothing of a code is left once it is done, so that is the end of it.
+/// A message that waits for a sender now.
+#[derive(sqlx::FromRow)]
+pub struct Waiting {
+    waits: bool,
+    pub is_code: bool,
+}
+
+/// It will not arrive by this channel after all: the next one's turn, if there is time and nobody is at it already. Nothing of a
+/// code is left once it is done, so that is the end of it.
 pub async fn came_back(
     tx: &mut Tx,
     id: Uuid,
     channel: &str,
     class: Option<&str>,
     error: Option<&str>,
-) -> sqlx::Result<bool> {
-    let reopened: Option<bool> = sqlx::query_scalar(
+) -> sqlx::Result<Option<Waiting>> {
+    let came_back: Option<Waiting> = sqlx::query_as(
         "update outbox o set
            gave_up = case when $2 = any(gave_up) then gave_up else array_append(gave_up, $2) end,
            accepted = array_remove(accepted, $2), last_error = coalesce($4, last_error),
@@ -287,11 +294,12 @@ pub async fn came_back(
            payload_cipher = case when now.reopens then payload_cipher end,
            due_at = case when now.reopens then now() else due_at end,
            turn_since = null, leased_until = null, lease_token = lease_token + 1
-         from (select id, expires_at > now() and not (purpose like 'code.%' and done_at is not null) as reopens
+         from (select id, purpose like 'code.%' as is_code,
+                      expires_at > now() and not (purpose like 'code.%' and done_at is not null) as reopens
                from outbox where id = $1) as now
          where o.id = now.id and status in ('queued', 'sending', 'sent') and accepted <@ array[$2]
            and (leased_until is null or leased_until <= now())
-         returning now.reopens",
+         returning now.reopens as waits, now.is_code",
     )
     .bind(id)
     .bind(channel)
@@ -299,7 +307,7 @@ pub async fn came_back(
     .bind(error)
     .fetch_optional(&mut **tx)
     .await?;
-    Ok(reopened.unwrap_or(false))
+    Ok(came_back.filter(|message| message.waits))
 }
 
 /// What somebody said of a kind of messages.
