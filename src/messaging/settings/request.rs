@@ -44,7 +44,8 @@ pub struct SmsFields {
     #[serde(skip)]
     #[oai(write_only)]
     pub auth_token: Option<String>,
-    /// What a gateway's description names as `{secret.NAME}`.
+    /// What a gateway's description names as `{secret.NAME}`. Left out, those that were given before stay while method, url, query,
+    /// headers and body are the same.
     #[serde(skip)]
     #[oai(write_only)]
     pub secrets: Option<Value>,
@@ -75,7 +76,7 @@ pub struct DkimFields {
     pub private_key: Option<String>,
 }
 
-/// `PUT /settings/messaging`: whole, but for secrets, which stay where they are left out.
+/// `PUT /settings/messaging`: whole, but for secrets, which stay where they are left out and may.
 #[derive(Clone, Debug, Object)]
 pub struct SettingsRequest {
     pub whatsapp: Option<WhatsappFields>,
