@@ -253,7 +253,7 @@ fn email(
         }
         dkim(asked_dkim, kept_dkim, note)
     });
-    let kept = kept.and_then(|kept| kept.smtp_url.clone());
+    let kept = kept.filter(|_| asked.keeps_server).and_then(|kept| kept.smtp_url.clone());
     if let Some(url) = &asked.smtp_url
         && MailServer::of_clinic(&SecretString::from(url.clone()), allowed.clone()).is_err()
     {
@@ -320,6 +320,7 @@ fn view(row: &SettingsRow, providers: &Providers, clinic: &Clinic) -> SettingsVi
         sms,
         email: providers.email.as_ref().map(|email| EmailFields {
             smtp_url: None,
+            keeps_server: true,
             from: email.from.clone(),
             reply_to: email.reply_to.clone(),
             dkim: email.dkim.as_ref().map(|dkim| DkimFields {

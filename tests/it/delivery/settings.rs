@@ -99,3 +99,20 @@ async fn what_a_gateway_keeps_secret_goes_nowhere_else() {
     reads["id"] = json!("/id");
     put(&reads, None).await.expect(200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_server_of_ones_own_stays_until_it_is_given_up() {
+    let scene = Scene::new().await;
+    let admin = scene.clinic.admin().await;
+    let put = async |email: Value| {
+        let body = json!({ "email": email });
+        let set = admin.put("/settings/messaging", "*", &body).await.expect(200);
+        set.body["state"]["email"]["configured"].clone()
+    };
+    let from = "desk@shanti.example";
+
+    assert_eq!(put(json!({ "smtp_url": "smtps://u:p@mail.example", "from": from })).await, true);
+    assert_eq!(put(json!({ "from": from })).await, true);
+    assert_eq!(put(json!({ "smtp_url": null, "from": from })).await, false);
+    assert_eq!(put(json!({ "from": from })).await, false);
+}
