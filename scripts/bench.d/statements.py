@@ -111,7 +111,7 @@ def booking(statements):
         visit, ":patient", ":doctor", ":location", "'in_person'", at, until, "''", "''", "null", ":account",
         "array[:doctor, :patient]", "array[0, 0]", "'bench'", "'clinic_admin'", ":account", "'127.0.0.1'", visit,
         f"array[{at}, {at}]", f"array[{until}, {until}]", "array[]::uuid[]", remembered,
-        f"array[{', '.join(['gen_random_uuid()'] * 6)}]", "null",
+        f"array[{', '.join(['gen_random_uuid()'] * 6)}]", "null", "now()",
     ])
     opening = ";\n".join(part.strip() for part in opening.split(";") if part.strip())
     return f"""\\set i :i + 1

@@ -67,8 +67,8 @@ impl EmailApi {
         asked.require_one(&mut tx).await?;
         asked.note(&mut tx).await?;
         let email = email_of(&mut tx, who.account).await?.ok_or_else(Problem::not_found)?;
-        let (account, purpose) = (Some(who.account), Purpose::VerifyEmail);
-        let token = links::put_for(&mut tx, account, purpose, Some(&email)).await?;
+        let (account, purpose) = (who.account, Purpose::VerifyEmail);
+        let token = links::put_for(&mut tx, Some(account), purpose, Some(&email)).await?;
         let letter = links::letter(&clinic.keys, purpose, account, &token, tx.now());
         if let Some(message) = outbox::put(&mut *tx, &letter).await? {
             tx.note_message(MessageId(message));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgExecutor;
 
@@ -88,7 +89,8 @@ pub async fn end(executor: impl PgExecutor<'_>, account: AccountId) -> sqlx::Res
         .map(drop)
 }
 
-/// Makes a link that goes to an address, for its owner or for nobody. Earlier ones stay good until one is used.
+/// Makes a link that goes to an address; nobody's, until it is known whose it is (`bind`). Earlier ones stay good until one is
+/// used.
 pub async fn put_for(
     tx: &mut Tx,
     account: Option<AccountId>,
@@ -112,15 +114,60 @@ pub async fn put_for(
 
 /// Whether a link is still good for that.
 pub async fn is_good(conn: &mut Conn, token: &str, purpose: Purpose) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "select exists(select from password_links l join users u on u.id = l.user_id
-                       where l.token_sha256 = $1 and l.purpose = $2 and l.used_at is null and l.expires_at > now()
-                         and (l.email is null or l.email = lower(u.email))
-                         and u.deleted_at is null and u.status = 'active')",
+    Ok(owner(conn, token, purpose).await?.is_some())
+}
+
+/// Whose a link is, if it is still good for that.
+#[derive(sqlx::FromRow)]
+pub struct Owner {
+    pub id: AccountId,
+    pub full_name: String,
+    pub email: Option<String>,
+    pub language: Option<String>,
+}
+
+pub async fn owner(conn: &mut Conn, token: &str, purpose: Purpose) -> sqlx::Result<Option<Owner>> {
+    sqlx::query_as(
+        "select u.id, u.full_name, u.email, u.language
+         from password_links l join users u on u.id = l.user_id
+         where l.token_sha256 = $1 and l.purpose = $2 and l.used_at is null and l.expires_at > now()
+           and (l.email is null or l.email = lower(u.email))
+           and u.deleted_at is null and u.status = 'active'",
     )
     .bind(hash(token).as_slice())
     .bind(purpose.as_str())
-    .fetch_one(conn)
+    .fetch_optional(conn)
+    .await
+}
+
+/// What the letter of a forgotten password knows until it is sent: a link that is nobody's yet, and what somebody typed.
+#[derive(Serialize, Deserialize)]
+pub struct Asked {
+    pub token: String,
+    pub identifier: String,
+}
+
+/// Gives a link that was asked for to whoever has that identifier, if it is nobody's yet; gives who that is. Setting a password
+/// or another address ends an account's links, and cannot end one that is nobody's: so an account that was changed after the
+/// link was made does not get it. (Until this transaction ends, nobody changes it.)
+pub async fn bind(tx: &mut Tx, asked: &Asked) -> sqlx::Result<Option<AccountId>> {
+    let purpose = Purpose::ResetPassword;
+    sqlx::query_scalar(
+        "with who as (
+           select id, lower(email) as email, updated_at from users
+           where (lower(email) = lower($1) or phone = $1) and role <> 'patient' and email is not null
+             and status = 'active' and deleted_at is null
+           order by (lower(email) = lower($1)) desc limit 1 for share)
+         update password_links l set user_id = who.id, email = who.email from who
+         where l.token_sha256 = $2 and l.purpose = $3 and l.user_id is null and l.used_at is null
+           and l.expires_at > now() and who.updated_at <= l.expires_at - $4
+         returning l.user_id",
+    )
+    .bind(&asked.identifier)
+    .bind(hash(&asked.token).as_slice())
+    .bind(purpose.as_str())
+    .bind(purpose.lifetime())
+    .fetch_optional(&mut **tx)
     .await
 }
 
@@ -173,17 +220,36 @@ pub fn invitation(
     token: &str,
     now: DateTime<Utc>,
 ) -> NewMessage {
-    letter(keys, Purpose::SetPassword, Some(account), token, now)
+    letter(keys, Purpose::SetPassword, account, token, now)
 }
 
-/// The message that brings a link; each link has one of its own, and one for nobody finds no address. The token in it is
-/// sealed: whoever reads the tables cannot sign in with what he finds. A message that comes when its link is dead is of no use,
-/// so they end together.
+/// The message that brings a link; each link has one of its own. The token in it is sealed: whoever reads the tables cannot sign
+/// in with what he finds. A message that comes when its link is dead is of no use, so they end together.
 pub fn letter(
     keys: &ClinicKeys,
     purpose: Purpose,
-    account: Option<AccountId>,
+    account: AccountId,
     token: &str,
+    now: DateTime<Utc>,
+) -> NewMessage {
+    message(keys, purpose, Some(account), token.as_bytes(), now)
+}
+
+/// The message that brings a link to whoever has an identifier, if anybody has it: that is looked up when it is sent.
+pub fn letter_to_whom_it_concerns(
+    keys: &ClinicKeys,
+    asked: &Asked,
+    now: DateTime<Utc>,
+) -> NewMessage {
+    let payload = serde_json::to_vec(asked).expect("two texts always serialise");
+    message(keys, Purpose::ResetPassword, None, &payload, now)
+}
+
+fn message(
+    keys: &ClinicKeys,
+    purpose: Purpose,
+    account: Option<AccountId>,
+    payload: &[u8],
     now: DateTime<Utc>,
 ) -> NewMessage {
     let whose = account.map_or_else(crate::ids::new_uuid, |account| account.0);
@@ -194,7 +260,7 @@ pub fn letter(
         subject_id: whose,
         patient_id: None,
         user_id: account.map(|account| account.0),
-        payload_cipher: Some(keys.fields.seal(&place, token.as_bytes())),
+        payload_cipher: Some(keys.fields.seal(&place, payload)),
         channels: Vec::new(),
         due_at: now,
         expires_at: now + TimeDelta::seconds(purpose.lifetime().as_secs() as i64),

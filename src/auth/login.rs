@@ -9,7 +9,6 @@ use serde_json::json;
 use super::pair::{self, Tokens};
 use super::refusals::{self, Refusal};
 use super::second_factor::{self, Judged, Offered, Proof};
-use super::store::Account;
 use super::{password, refresh_token, store};
 use crate::audit::{self, Act, Actor};
 use crate::crypto;
@@ -19,7 +18,7 @@ use crate::http::limits::{self, Limit};
 use crate::ids::{AccountId, SessionId};
 use crate::tenancy::Realm;
 
-/// Failures that one (account, address) may have in the window.
+/// Failures that one (identifier, address) may have in the window.
 const FAILED: Limit = Limit::new("login", 10, 15 * 60);
 const WINDOW: Duration = FAILED.window;
 
@@ -40,13 +39,14 @@ pub struct Credentials {
 /// password: `401 totp-required` and `401 totp-invalid` where the account has a second factor.
 pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<Tokens, Problem> {
     let mut conn = realm.read().await?;
+    let who = store::folded(&mut conn, &given.identifier).await?;
     let account = store::account_by_identifier(&mut conn, &given.identifier).await?;
-    let subject = subject(realm, account.as_ref(), &given.identifier, actor.address);
+    let subject = subject(realm, &who, actor.address);
     let (failures, wait) = store::login_failures(&mut conn, &subject, WINDOW).await?;
     drop(conn); // not held across a hash
     let note = Noted { realm, subject, account: account.as_ref().map(|account| account.id) };
     if failures >= i64::from(FAILED.quota) {
-        note.refusal("session.limited", actor, &given.identifier).await;
+        note.refusal("session.limited", actor, &who).await;
         return Err(too_many(wait));
     }
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
@@ -75,7 +75,7 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
     if failures >= i64::from(FAILED.quota) {
         let actor = unopened(tx.actor());
         tx.rollback().await?;
-        note.refusal("session.limited", actor, &given.identifier).await;
+        note.refusal("session.limited", actor, &who).await;
         return Err(too_many(wait));
     }
     // Whoever set another password meanwhile, or shut the account, ended all its sessions: this would be one more.
@@ -87,7 +87,8 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
         store::note_failure(&mut tx, &subject, WINDOW).await?;
         let act =
             Act { entity_id: known.map(Into::into), ..Act::unknown("session.refused", "account") };
-        let details = json!({ "identifier_mac": identifier_mac(realm, &given.identifier), "failures": failures + 1 });
+        let details =
+            json!({ "identifier_mac": identifier_mac(realm, &who), "failures": failures + 1 });
         audit::record(&mut tx, act.details(details)).await?;
         tx.commit().await?;
         let mut wrong = Problem::unauthenticated("no account has this identifier and password");
@@ -100,13 +101,13 @@ pub async fn login(realm: &Realm, given: Credentials, actor: Actor) -> Result<To
         Ok(Judged::Wanted) => {
             let actor = unopened(tx.actor());
             tx.rollback().await?;
-            note.refusal("session.factor_wanted", actor, &given.identifier).await;
+            note.refusal("session.factor_wanted", actor, &who).await;
             return Err(second_factor::required());
         }
         Err(limited) if limited.status == StatusCode::TOO_MANY_REQUESTS => {
             let actor = unopened(tx.actor());
             tx.rollback().await?;
-            note.refusal("session.limited", actor, &given.identifier).await;
+            note.refusal("session.limited", actor, &who).await;
             return Err(limited);
         }
         Err(other) => return Err(other),
@@ -134,8 +135,8 @@ struct Noted<'a> {
 }
 
 impl Noted<'_> {
-    async fn refusal(&self, action: &'static str, actor: Actor, identifier: &str) {
-        let details = json!({ "identifier_mac": identifier_mac(self.realm, identifier) });
+    async fn refusal(&self, action: &'static str, actor: Actor, who: &str) {
+        let details = json!({ "identifier_mac": identifier_mac(self.realm, who) });
         let Self { account, ref subject, .. } = *self;
         refusals::note(self.realm, actor, Refusal { action, subject, account, details }).await;
     }
@@ -157,15 +158,10 @@ pub async fn open_session(
     .await
 }
 
-/// Failures are counted by account and address together, so that nobody can lock somebody else out, and nobody guesses twice
-/// as often by naming somebody in two ways; kept keyed, so that the table tells no identifiers.
-fn subject(
-    realm: &Realm,
-    account: Option<&Account>,
-    identifier: &str,
-    address: Option<IpAddr>,
-) -> [u8; 32] {
-    let who = account.map_or_else(|| identifier.to_lowercase(), |account| account.id.to_string());
+/// Failures are counted by identifier and address together, so that nobody can lock somebody else out; kept keyed, so that the
+/// table tells no identifiers. Never by account: who is refused by another name than he tried would know that they are one's.
+/// (Who has two names may be tried twenty times.)
+fn subject(realm: &Realm, who: &str, address: Option<IpAddr>) -> [u8; 32] {
     let address = address.and_then(limits::network);
     let address = address.map(|network| network.to_string()).unwrap_or_default();
     let said = format!("login\0{who}\0{address}");
@@ -173,8 +169,8 @@ fn subject(
 }
 
 /// Tells whether two refusals were of the same identifier, without telling which: what somebody typed there may be a password.
-fn identifier_mac(realm: &Realm, identifier: &str) -> String {
-    let said = format!("refused\0{}", identifier.to_lowercase());
+fn identifier_mac(realm: &Realm, who: &str) -> String {
+    let said = format!("refused\0{who}");
     let mac = crypto::mac(&realm.keys.blind_index, said.as_bytes());
     mac[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

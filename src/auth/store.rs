@@ -23,6 +23,12 @@ pub struct Account {
     pub password_hash: Option<String>,
 }
 
+/// An identifier as the lookup reads it: whatever counts by it counts those together that may name one account, whether there is
+/// one or not.
+pub async fn folded(conn: &mut Conn, identifier: &str) -> sqlx::Result<String> {
+    sqlx::query_scalar("select lower($1)").bind(identifier).fetch_one(conn).await
+}
+
 /// A member of staff by e-mail or phone. Patients have no password, so they are not found here.
 pub async fn account_by_identifier(
     conn: &mut Conn,

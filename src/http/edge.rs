@@ -57,13 +57,22 @@ impl Edge {
         let site = host::site(&request, &settings.base_domain, &settings.trusted_proxies)?;
         let address = host::client_address(&request, &settings.trusted_proxies);
         // Providers add parameters as they like, and send all that they have from a few addresses: only what is refused is a
-        // stranger's. (A token that is none counts as well, where it is found out.)
+        // stranger's. So is a token that is none, where it is found out; one that nobody looks at lets nobody pass.
         let path = request.original_uri().path().to_owned();
         let is_webhook = ["/webhooks/", "/api/v1/webhooks/"].iter().any(|at| path.starts_with(at));
-        let counted_there = is_webhook && matches!(site, Site::Clinic(_));
-        if !counted_there && !request.headers().contains_key(header::AUTHORIZATION) {
+        let takes_token = |rooms: &Rooms| {
+            request.headers().contains_key(header::AUTHORIZATION)
+                && rooms.operations.takes(request.method().as_str(), &path).token
+        };
+        let is_counted_later = match site {
+            Site::Clinic(_) => is_webhook || takes_token(&self.clinic_rooms),
+            Site::Platform => takes_token(&self.platform_rooms),
+            Site::Landing | Site::Elsewhere => false,
+        };
+        if !is_counted_later {
             self.limits.stranger(address).await?;
         }
+        let is_heard = is_webhook && matches!(site, Site::Clinic(_));
         let (realm, clinic, rooms) = match site {
             Site::Landing => {
                 return answer(&self.landing, request).await.map_err(say_which_methods);
@@ -96,8 +105,7 @@ impl Edge {
         };
         request.extensions_mut().insert(context);
         let outcome = answer(&rooms.routes, request).await;
-        if counted_there && outcome.as_ref().is_err_and(|problem| problem.status.is_client_error())
-        {
+        if is_heard && outcome.as_ref().is_err_and(|problem| problem.status.is_client_error()) {
             self.limits.stranger(address).await?;
         }
         match outcome {

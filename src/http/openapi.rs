@@ -23,6 +23,8 @@ enum Segment {
 pub struct Takes {
     pub query: bool,
     pub body: bool,
+    /// Says who calls: it looks at `Authorization`.
+    pub token: bool,
 }
 
 impl Operations {
@@ -41,6 +43,7 @@ impl Operations {
                 let takes = Takes {
                     query: parameters.any(|parameter| parameter["in"] == "query"),
                     body: operation["requestBody"].is_object(),
+                    token: operation["security"].as_array().is_some_and(|all| !all.is_empty()),
                 };
                 (method.to_ascii_uppercase(), takes)
             });

@@ -15,6 +15,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use crate::ids::AccountId;
+
 pub use recording::{End, Start, finish, finish_all, start, start_all};
 pub use sending::{
     Claimed, Delivery, Ended, Finished, Handed, OutboxRow, claim, claim_one, extend_lease,
@@ -75,6 +77,16 @@ pub async fn put(tx: impl PgExecutor<'_>, message: &NewMessage) -> sqlx::Result<
     .bind(&message.channels)
     .fetch_optional(tx)
     .await
+}
+
+/// Says for whom a message is, once that is known: its row was put without looking anybody up.
+pub async fn address(tx: impl PgExecutor<'_>, id: Uuid, account: AccountId) -> sqlx::Result<()> {
+    sqlx::query("update outbox set user_id = $2 where id = $1")
+        .bind(id)
+        .bind(account)
+        .execute(tx)
+        .await
+        .map(drop)
 }
 
 /// Withdraws whatever is not done yet about a subject. No gate, no hint: there is less to do than was thought.

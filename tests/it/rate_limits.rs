@@ -100,3 +100,39 @@ async fn an_address_asks_five_hundred_times_without_anybodys_token() {
         assert_eq!(from("203.0.113.7", "/health").await, 200);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_nobody_looks_at_lets_nobody_pass() {
+    let settings = vec![("NADI_TRUSTED_PROXIES", "127.0.0.1".to_owned())];
+    let platform = TestPlatform::with(Options { settings, ..Options::default() }).await;
+    let clinic = platform.clinic("shanti").await;
+    let anybody = clinic.anybody();
+    let nonsense = json!({ "refresh_token": "nonsense" });
+    let bad_ticket = "/api/v1/live?ticket=nonsense";
+    for (n, method, path) in [
+        (1, Method::POST, "/api/v1/auth/refresh"),
+        (2, Method::GET, "/respond/nonsense"),
+        (3, Method::GET, "/api/v1/respond/nonsense"),
+        (4, Method::GET, "/display/nonsense"),
+        (5, Method::GET, bad_ticket),
+    ] {
+        let ask = async |_: usize| {
+            let request = anybody.raw(method.clone(), path).header("authorization", "x");
+            let request = request.header("x-forwarded-for", format!("203.0.113.{n}"));
+            let request = if method == Method::POST { request.json(&nonsense) } else { request };
+            anybody.send(request).await.status.as_u16()
+        };
+        let began = Instant::now();
+
+        let mut statuses = Vec::new();
+        while !statuses.contains(&429) {
+            let some: Vec<u16> = stream::iter(0..100).map(ask).buffer_unordered(40).collect().await;
+            statuses.extend(some);
+            assert!(statuses.len() < 20_000, "{path}: no end to it");
+        }
+
+        let through = statuses.iter().filter(|status| **status != 429).count();
+        let most = 501 + (began.elapsed().as_secs_f64() * 50.0) as usize;
+        assert!((500..=most).contains(&through), "{path}: {through}, none counts twice");
+    }
+}

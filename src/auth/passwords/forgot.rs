@@ -1,11 +1,10 @@
-//! Somebody has forgotten a password. Known or unknown, whoever asks gets the same answer after the same statements, and leaves
-//! the same rows: a link and a letter, which are nobody's where nobody is known.
+//! Somebody has forgotten a password. Nobody is looked up: whoever asks leaves a link and a letter that are nobody's, by the same
+//! statements. Whose they are is found out when the letter is sent (`messaging/facts/links.rs`), after the answer.
 
-use super::store;
 use crate::audit::{self, Act};
-use crate::auth::links::{self, Purpose};
+use crate::auth::links::{self, Asked, Purpose};
+use crate::auth::store;
 use crate::auth::tries::{self, Tries};
-use crate::crypto;
 use crate::error::Problem;
 use crate::http::context::Anybody;
 use crate::http::limits::Limit;
@@ -35,32 +34,22 @@ pub enum SentBy {
 pub async fn forgot(caller: &Anybody, identifier: &str) -> Result<SentBy, Problem> {
     let realm = &caller.realm;
     let words = "too many asked for a new password; look for the letter, or wait";
-    let who = identifier.to_lowercase();
-    let asked = Tries::of(realm, &ASKED, &who, words);
-    let here = Tries::of(realm, &FROM_ONE_PLACE, &tries::place(caller.address), words);
     let mut tx = match &caller.clinic {
         Some(clinic) => clinic.begin_telling(caller.actor(), &[]).await?,
         None => realm.begin(caller.actor()).await?,
     };
+    let asked = Tries::of(realm, &ASKED, &store::folded(&mut tx, identifier).await?, words);
+    let here = Tries::of(realm, &FROM_ONE_PLACE, &tries::place(caller.address), words);
     tries::lock_all(&mut tx, &[&asked, &here]).await?;
     asked.require_one(&mut tx).await?;
     here.require_one(&mut tx).await?;
     asked.note(&mut tx).await?;
     here.note(&mut tx).await?;
-    let known = store::whose_password(&mut tx, identifier).await?;
-    let account = known.as_ref().map(|(account, _)| *account);
-    let act = Act {
-        entity_id: account.map(Into::into),
-        ..Act::unknown("account.password_reset_asked", "account")
-    };
-    audit::record(&mut tx, act).await?;
+    audit::record(&mut tx, Act::unknown("account.password_reset_asked", "account")).await?;
     if let Some(clinic) = &caller.clinic {
-        // As long as somebody's would be.
-        let nobodys = format!("{}@nobody.invalid", &crypto::random_token()[..12]);
-        let email = known.as_ref().map_or(nobodys.as_str(), |(_, email)| email);
-        let purpose = Purpose::ResetPassword;
-        let token = links::put_for(&mut tx, account, purpose, Some(email)).await?;
-        let letter = links::letter(&clinic.keys, purpose, account, &token, tx.now());
+        let token = links::put_for(&mut tx, None, Purpose::ResetPassword, None).await?;
+        let asked = Asked { token, identifier: identifier.to_owned() };
+        let letter = links::letter_to_whom_it_concerns(&clinic.keys, &asked, tx.now());
         if let Some(message) = outbox::put(&mut *tx, &letter).await? {
             tx.note_message(MessageId(message));
         }

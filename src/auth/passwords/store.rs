@@ -51,19 +51,3 @@ pub async fn end_other_sessions(
     .await?;
     Ok(ended.rows_affected())
 }
-
-/// Who has a password and this identifier, with the address that a letter goes to.
-pub async fn whose_password(
-    tx: &mut Tx,
-    identifier: &str,
-) -> sqlx::Result<Option<(AccountId, String)>> {
-    sqlx::query_as(
-        "select id, email from users
-         where (lower(email) = lower($1) or phone = $1) and role <> 'patient' and email is not null
-           and status = 'active' and deleted_at is null
-         order by (lower(email) = lower($1)) desc limit 1",
-    )
-    .bind(identifier)
-    .fetch_optional(&mut **tx)
-    .await
-}

@@ -1,6 +1,7 @@
 //! What a message is about, read when it is sent: a changed address, name or time counts. One statement for each kind, visits
 //! many at a time (codes find their people by themselves); the words are found elsewhere (`templates/`).
 
+mod links;
 mod offers;
 mod recipient;
 mod visits;
@@ -9,6 +10,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use url::Url;
 
+use self::links::of_link;
 use self::offers::of_offer;
 pub use self::recipient::Recipient;
 pub use self::visits::{Visit, Visits};
@@ -16,7 +18,7 @@ use self::visits::{of_visit, trouble};
 use super::channels::Channel;
 use super::kind::Kind;
 use super::unsubscribe;
-use crate::auth::links;
+use crate::auth::links::Purpose;
 use crate::ids::{AccountId, PatientId};
 use crate::one_time_codes::{self, Addressed, Unaddressed};
 use crate::outbox::{self, OutboxRow};
@@ -103,9 +105,9 @@ pub async fn facts(
         | Kind::ReminderDay
         | Kind::ReminderHours => of_visit(clinic, visits, kind, row).await,
         Kind::Offered | Kind::OfferOver => of_offer(clinic, kind, row).await,
-        Kind::Invited | Kind::PasswordReset | Kind::EmailVerification => {
-            of_link(clinic, &mut read(clinic).await?, kind, row).await
-        }
+        Kind::Invited => of_link(clinic, kind, Purpose::SetPassword, row).await,
+        Kind::PasswordReset => of_link(clinic, kind, Purpose::ResetPassword, row).await,
+        Kind::EmailVerification => of_link(clinic, kind, Purpose::VerifyEmail, row).await,
         Kind::PasswordChanged
         | Kind::SecondFactorAdded
         | Kind::SecondFactorRemoved
@@ -120,47 +122,6 @@ pub async fn facts(
 
 async fn read(clinic: &Clinic) -> sqlx::Result<Conn> {
     clinic.read().await.map_err(|problem| trouble(problem.to_string()))
-}
-
-async fn of_link(
-    clinic: &Clinic,
-    conn: &mut Conn,
-    kind: Kind,
-    row: &OutboxRow,
-) -> Result<Composed, ComposeError> {
-    let token = String::from_utf8(opened(clinic, row)?).map_err(|_| ComposeError::Unreadable)?;
-    let who: Option<(AccountId, String, Option<String>, Option<String>)> = sqlx::query_as(
-        "select id, full_name, email, language from users
-         where id = $1 and deleted_at is null and status = 'active'",
-    )
-    .bind(row.user_id)
-    .fetch_optional(conn)
-    .await?;
-    let Some((account, name, email, language)) = who else {
-        return Ok(Composed::Needless("the account is gone"));
-    };
-    let url = match kind {
-        Kind::PasswordReset => format!("{}/reset-password?token={token}", clinic.url),
-        Kind::EmailVerification => format!("{}/verify-email?token={token}", clinic.url),
-        _ => links::url(&clinic.url, &token),
-    };
-    Ok(Composed::Facts(Box::new(Facts {
-        kind,
-        recipient: Recipient {
-            patient_id: row.patient_id.map(PatientId),
-            user_id: Some(account),
-            name,
-            phone: None, // a link that opens an account goes to its e-mail alone
-            email,
-            language,
-            time_zone: clinic.zone,
-        },
-        values: Values::Link { url: url.into(), until: row.expires_at },
-        channels: vec![Channel::Email],
-        replies: Vec::new(),
-        unsubscribe: None,
-        written_at: clinic.clock.now(),
-    })))
 }
 
 /// Goes where the account's owner was reached when it was done, whatever the account says by now.

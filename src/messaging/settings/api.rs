@@ -195,18 +195,6 @@ fn sms(asked: &SmsFields, kept: Option<&Sms>, allowed: &AllowList, note: Note<'_
             })
         }
         SmsProvider::Gateway => {
-            let mut secrets = match kept {
-                Some(Sms::Gateway { secrets, .. }) if asked.secrets.is_none() => secrets.clone(),
-                _ => BTreeMap::new(),
-            };
-            match &asked.secrets {
-                None => {}
-                Some(Value::Object(given)) if given.values().all(Value::is_string) => {
-                    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                    secrets.extend(given.iter().map(|(name, value)| (name.clone(), text(value))));
-                }
-                Some(_) => note("/sms/secrets", "wrong_type", "expected an object of texts"),
-            }
             let Some(gateway) = &asked.gateway else {
                 note("/sms/gateway", "required", "this field is required");
                 return None;
@@ -215,6 +203,25 @@ fn sms(asked: &SmsFields, kept: Option<&Sms>, allowed: &AllowList, note: Note<'_
                 Ok(description) => description,
                 Err(error) => {
                     note("/sms/gateway", "invalid_format", &error.to_string());
+                    return None;
+                }
+            };
+            let secrets = match (&asked.secrets, kept) {
+                (None, Some(Sms::Gateway { description: kept, secrets })) => {
+                    // In another place, or on another way, whoever wrote the description could read them.
+                    if !secrets.is_empty() && !description.asks_as(kept) {
+                        note("/sms/secrets", "required", "once more: this is another request");
+                        return None;
+                    }
+                    secrets.clone()
+                }
+                (None, _) => BTreeMap::new(),
+                (Some(Value::Object(given)), _) if given.values().all(Value::is_string) => {
+                    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                    given.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+                }
+                (Some(_), _) => {
+                    note("/sms/secrets", "wrong_type", "expected an object of texts");
                     return None;
                 }
             };
@@ -246,7 +253,7 @@ fn email(
         }
         dkim(asked_dkim, kept_dkim, note)
     });
-    let kept = kept.and_then(|kept| kept.smtp_url.clone());
+    let kept = kept.filter(|_| asked.keeps_server).and_then(|kept| kept.smtp_url.clone());
     if let Some(url) = &asked.smtp_url
         && MailServer::of_clinic(&SecretString::from(url.clone()), allowed.clone()).is_err()
     {
@@ -313,6 +320,7 @@ fn view(row: &SettingsRow, providers: &Providers, clinic: &Clinic) -> SettingsVi
         sms,
         email: providers.email.as_ref().map(|email| EmailFields {
             smtp_url: None,
+            keeps_server: true,
             from: email.from.clone(),
             reply_to: email.reply_to.clone(),
             dkim: email.dkim.as_ref().map(|dkim| DkimFields {

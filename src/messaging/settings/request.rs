@@ -44,7 +44,8 @@ pub struct SmsFields {
     #[serde(skip)]
     #[oai(write_only)]
     pub auth_token: Option<String>,
-    /// What a gateway's description names as `{secret.NAME}`.
+    /// What a gateway's description names as `{secret.NAME}`. Left out, those that were given before stay while method, url, query,
+    /// headers and body are the same.
     #[serde(skip)]
     #[oai(write_only)]
     pub secrets: Option<Value>,
@@ -52,10 +53,14 @@ pub struct SmsFields {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Object)]
 pub struct EmailFields {
-    /// `smtps://user:password@host`; none: the platform's own mail server.
+    /// `smtps://user:password@host`. Left out, the one that was given before stays; null gives it up: the platform's own mail
+    /// server takes its place.
     #[serde(skip)]
     #[oai(write_only)]
     pub smtp_url: Option<String>,
+    #[serde(skip)]
+    #[oai(skip)]
+    pub keeps_server: bool,
     pub from: Option<String>,
     pub reply_to: Option<String>,
     /// Signs every letter; `from` has to be an address of this domain.
@@ -75,7 +80,7 @@ pub struct DkimFields {
     pub private_key: Option<String>,
 }
 
-/// `PUT /settings/messaging`: whole, but for secrets, which stay where they are left out.
+/// `PUT /settings/messaging`: whole, but for secrets, which stay where they are left out and may.
 #[derive(Clone, Debug, Object)]
 pub struct SettingsRequest {
     pub whatsapp: Option<WhatsappFields>,
@@ -170,6 +175,7 @@ impl Readable for SmsFields {
 impl Readable for EmailFields {
     fn read(fields: &mut Fields) -> Option<Self> {
         Some(Self {
+            keeps_server: !fields.has("smtp_url"),
             smtp_url: fields.optional("smtp_url", secret),
             from: fields.optional("from", fields::email),
             reply_to: fields.optional("reply_to", fields::email),

@@ -1,10 +1,14 @@
 //! What becomes of a piece of news: stored in the request that brought it, together with a hint, so that a crash loses none;
 //! worked on right after the answer, and again when a worker looks at the clinic.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::Actor;
+use serde_json::json;
+
+use crate::audit::{self, Act, Actor};
+use crate::db::Tx;
 use crate::error::Problem;
 use crate::ids::MessageId;
 use crate::messaging::channels::{Channel, Reported};
@@ -54,19 +58,25 @@ impl Inbound {
         if events.is_empty() {
             return Ok(());
         }
+        let (mut keys, mut bodies) = (Vec::new(), Vec::new());
+        for (key, event) in &events {
+            let plain = serde_json::to_vec(event).map_err(Problem::internal)?;
+            bodies.push(clinic.keys.fields.seal(&place(provider, key), &plain));
+            keys.push(key.clone());
+        }
         let mut tx = clinic.begin_telling(Actor::platform(), &[]).await?;
+        let mut new: HashSet<String> =
+            store::keep(&mut tx, provider, &keys, &bodies).await?.into_iter().collect();
+        tx.commit().await?;
         let mut fresh = Vec::new();
         for (key, event) in events {
-            let plain = serde_json::to_vec(&event).map_err(Problem::internal)?;
-            let sealed = clinic.keys.fields.seal(&place(provider, &key), &plain);
-            let is_new = store::keep(&mut tx, provider, &key, &sealed).await?;
+            let is_new = new.remove(&key); // once, though a delivery may name it twice
             let word = if is_new { "taken" } else { "repeated" };
             metrics::WEBHOOKS.with_label_values(&[provider, word]).inc();
             if is_new {
                 fresh.push((key, event));
             }
         }
-        tx.commit().await?;
         let (inbound, clinic) = (self.clone(), clinic.clone());
         tokio::spawn(async move {
             for (key, event) in fresh {
@@ -97,34 +107,47 @@ impl Inbound {
         });
     }
 
-    /// Works on what another process left, or what came too early.
+    /// Works on what another process left, or what came too early. What still is about nothing after an hour is given up,
+    /// having been looked at once more.
     pub async fn handle_what_is_left(&self, clinic: &Clinic) {
-        let left = async {
-            let mut conn = clinic.read().await?;
-            let open = store::open(&mut conn).await?;
-            if !open.is_empty() {
-                store::give_up_old(&mut conn).await?;
-            }
-            Ok::<_, Problem>(open)
-        };
-        let left = match left.await {
-            Ok(left) => left,
-            Err(problem) => {
-                return tracing::debug!(clinic = %clinic.slug, %problem, "no look at news");
-            }
-        };
-        for (provider, key, sealed) in left {
-            let plain = clinic.keys.fields.open(&place(&provider, &key), &sealed).ok();
-            let event = plain.and_then(|plain| serde_json::from_slice::<Event>(&plain).ok());
-            let Some(event) = event else {
-                tracing::error!(clinic = %clinic.slug, provider, "a stored event does not open");
-                continue;
+        let mut last = None;
+        loop {
+            let page = async {
+                Ok::<_, Problem>(store::open(&mut clinic.read().await?, last.as_ref()).await?)
             };
-            if let Err(problem) = handle(clinic, &provider, &key, &event).await {
-                tracing::warn!(clinic = %clinic.slug, %problem, "news could not be worked on");
+            let page = match page.await {
+                Ok(page) => page,
+                Err(problem) => {
+                    return tracing::debug!(clinic = %clinic.slug, %problem, "no look at news");
+                }
+            };
+            for open in &page {
+                if let Err(problem) = look_again(clinic, open).await {
+                    tracing::warn!(clinic = %clinic.slug, %problem, "news could not be worked on");
+                }
             }
+            if page.len() < store::PAGE {
+                return;
+            }
+            last = page.into_iter().last();
         }
     }
+}
+
+async fn look_again(clinic: &Clinic, open: &store::Open) -> Result<(), Problem> {
+    let store::Open { provider, event_key: key, body_cipher, is_old, .. } = open;
+    let plain = clinic.keys.fields.open(&place(provider, key), body_cipher).ok();
+    let found = match plain.and_then(|plain| serde_json::from_slice::<Event>(&plain).ok()) {
+        Some(event) => handle(clinic, provider, key, &event).await?,
+        None => {
+            tracing::error!(clinic = %clinic.slug, provider, "a stored event does not open");
+            false
+        }
+    };
+    if *is_old && !found {
+        store::give_up(clinic.read().await?.never_repeat(), provider, key).await?;
+    }
+    Ok(())
 }
 
 /// True once there is nothing more to do about it.
@@ -136,6 +159,10 @@ async fn handle(
 ) -> Result<bool, Problem> {
     if let Event::Pressed { payload, .. } = event {
         return pressed(clinic, provider, key, payload).await;
+    }
+    // Before anything is opened: to begin to tell is a hint, a hint is a look, and a look comes here again.
+    if !store::is_known(&mut clinic.read().await?, provider, event).await? {
+        return Ok(false);
     }
     let mut tx = match event.may_tell() {
         true => clinic.begin_telling(Actor::platform(), &[]).await?,
@@ -164,9 +191,8 @@ async fn handle(
                     Reported::Read => store::arrived(&mut tx, id, "read", &channel).await?,
                     Reported::Failed => {
                         let (class, error) = (class.as_deref(), error.as_deref());
-                        if store::came_back(&mut tx, id, &channel, class, error).await? {
-                            tx.note_message(MessageId(id));
-                        }
+                        let waiting = store::came_back(&mut tx, id, &channel, class, error).await?;
+                        note(&mut tx, MessageId(id), waiting);
                     }
                 }
                 if let (Some(seconds), Some(to), Some(channel)) =
@@ -183,7 +209,12 @@ async fn handle(
         Event::Pressed { .. } => return Ok(true), // above
         Event::OptOut { from } => {
             let phone = format!("+{}", from.trim_start_matches('+'));
-            store::opt_out(&mut tx, &phone, "whatsapp").await?;
+            let (channel, granted) = (Channel::Whatsapp, false);
+            for said in store::opt_out(&mut tx, &phone, channel).await? {
+                let details = json!({ "kind": said.kind, "channel": channel, "granted": granted });
+                let act = Act::new("consent.noted", "consent", said.id).about(said.patient_id);
+                audit::record(&mut tx, act.details(details)).await?;
+            }
             (true, "opt-out")
         }
         Event::Wrote => (true, "a text that nobody reads here"),
@@ -207,9 +238,9 @@ async fn handle(
                 store::report(&mut tx, message.0, n, Reported::Failed, event).await?;
                 let error = format!("the letter came back: {status}");
                 let class = Some("recipient");
-                if store::came_back(&mut tx, message.0, "email", class, Some(&error)).await? {
-                    tx.note_message(*message);
-                }
+                let waiting =
+                    store::came_back(&mut tx, message.0, "email", class, Some(&error)).await?;
+                note(&mut tx, *message, waiting);
                 metrics::RECEIPTS.with_label_values(&["email", "failed"]).inc();
                 (true, "return")
             }
@@ -218,6 +249,15 @@ async fn handle(
     store::handled(&mut *tx, provider, key, done, as_what).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// The next channel has its turn at once; a code waits behind nothing else, as when it was asked for.
+fn note(tx: &mut Tx, message: MessageId, waiting: Option<store::Waiting>) {
+    match waiting {
+        Some(store::Waiting { is_code: true, .. }) => tx.note_code(message),
+        Some(_) => tx.note_message(message),
+        None => {}
+    }
 }
 
 /// An SMS provider that signs nothing has to know the number beside the message. Numbers on WhatsApp may differ from those asked

@@ -1,39 +1,68 @@
 //! SQL of what providers tell us.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::event::Event;
 use crate::db::Tx;
-use crate::ids::MessageId;
-use crate::messaging::channels::Reported;
+use crate::ids::{MessageId, PatientId};
+use crate::messaging::channels::{Channel, Reported};
+use crate::messaging::consents::ConsentKind;
 use crate::tenancy::pools::Conn;
 
-/// Keeps an event; false if it was there already.
+/// Keeps events; gives the keys of those that were not there. In order of the keys: two deliveries of the same news wait for each
+/// other, and never both.
 pub async fn keep(
     tx: &mut Tx,
     provider: &str,
-    key: &str,
-    body_cipher: &[u8],
-) -> sqlx::Result<bool> {
-    let kept = sqlx::query(
-        "insert into inbound_events (provider, event_key, body_cipher) values ($1, $2, $3)
-         on conflict do nothing",
+    keys: &[String],
+    bodies: &[Vec<u8>],
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "insert into inbound_events (provider, event_key, body_cipher)
+         select $1, event_key, body_cipher from unnest($2::text[], $3::bytea[]) as e (event_key, body_cipher)
+         order by event_key on conflict do nothing returning event_key",
     )
     .bind(provider)
-    .bind(key)
-    .bind(body_cipher)
-    .execute(&mut **tx)
-    .await?;
-    Ok(kept.rows_affected() == 1)
+    .bind(keys)
+    .bind(bodies)
+    .fetch_all(&mut **tx)
+    .await
 }
 
-/// Events that nobody has worked on, or that came before what they are about.
-pub async fn open(conn: &mut Conn) -> sqlx::Result<Vec<(String, String, Vec<u8>)>> {
+/// An event that nobody has worked on, or that came before what it is about.
+#[derive(sqlx::FromRow)]
+pub struct Open {
+    pub provider: String,
+    pub event_key: String,
+    pub body_cipher: Vec<u8>,
+    received_at: DateTime<Utc>,
+    /// What it is about would have come by now.
+    pub is_old: bool,
+}
+
+/// So many events of one statement.
+pub const PAGE: usize = 200;
+
+/// The open events that came after another, the oldest first. Whoever reads on to the end passes over none, however many
+/// there are about nothing.
+pub async fn open(conn: &mut Conn, after: Option<&Open>) -> sqlx::Result<Vec<Open>> {
+    let (at, provider, key) = after.map_or((DateTime::UNIX_EPOCH, "", ""), |last| {
+        (last.received_at, last.provider.as_str(), last.event_key.as_str())
+    });
     sqlx::query_as(
-        "select provider, event_key, body_cipher from inbound_events
-         where handled_at is null and handled_as is null order by received_at limit 200",
+        "select provider, event_key, body_cipher, received_at,
+                received_at < now() - interval '1 hour' as is_old
+         from inbound_events
+         where handled_at is null and handled_as is null
+           and received_at >= $1 and (received_at, provider, event_key) > ($1, $2, $3)
+         order by received_at, provider, event_key limit $4",
     )
+    .bind(at)
+    .bind(provider)
+    .bind(key)
+    .bind(PAGE as i64)
     .fetch_all(conn)
     .await
 }
@@ -72,15 +101,37 @@ pub async fn lock(tx: &mut Tx, provider: &str, key: &str) -> sqlx::Result<bool> 
     Ok(locked.is_some())
 }
 
-/// News that nothing was ever found for.
-pub async fn give_up_old(conn: &mut Conn) -> sqlx::Result<u64> {
-    let old = sqlx::query(
+/// News that nothing was found for while it could have been.
+pub async fn give_up(conn: &mut Conn, provider: &str, key: &str) -> sqlx::Result<()> {
+    sqlx::query(
         "update inbound_events set handled_at = now(), handled_as = 'about nothing of ours'
-         where handled_at is null and handled_as is null and received_at < now() - interval '7 days'",
+         where provider = $1 and event_key = $2 and handled_at is null and handled_as is null",
     )
-    .execute(conn.never_repeat())
-    .await?;
-    Ok(old.rows_affected())
+    .bind(provider)
+    .bind(key)
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Whether there is what an event is about.
+pub async fn is_known(conn: &mut Conn, provider: &str, event: &Event) -> sqlx::Result<bool> {
+    match event {
+        Event::Receipt { provider_id, .. } => sqlx::query_scalar(
+            "select exists(select from outbox_attempts where provider = $1 and provider_id = $2)",
+        )
+        .bind(provider)
+        .bind(provider_id)
+        .fetch_one(conn)
+        .await,
+        Event::Returned { message, .. } => sqlx::query_scalar(
+            "select exists(select from outbox_attempts where outbox_id = $1 and channel = 'email')",
+        )
+        .bind(message)
+        .fetch_one(conn)
+        .await,
+        _ => Ok(true),
+    }
 }
 
 /// A call that a report is about.
@@ -217,16 +268,23 @@ pub async fn arrived(tx: &mut Tx, id: Uuid, status: &str, channel: &str) -> sqlx
     .map(drop)
 }
 
-/// It will not arrive by this channel after all: the next one's turn, if there is time and nobody is at it already. True: the
-/// message waits for a sender now. Nothing of a code is left once it is done, so that is the end of it.
+/// A message that waits for a sender now.
+#[derive(sqlx::FromRow)]
+pub struct Waiting {
+    waits: bool,
+    pub is_code: bool,
+}
+
+/// It will not arrive by this channel after all: the next one's turn, if there is time and nobody is at it already. Nothing of a
+/// code is left once it is done, so that is the end of it.
 pub async fn came_back(
     tx: &mut Tx,
     id: Uuid,
     channel: &str,
     class: Option<&str>,
     error: Option<&str>,
-) -> sqlx::Result<bool> {
-    let reopened: Option<bool> = sqlx::query_scalar(
+) -> sqlx::Result<Option<Waiting>> {
+    let came_back: Option<Waiting> = sqlx::query_as(
         "update outbox o set
            gave_up = case when $2 = any(gave_up) then gave_up else array_append(gave_up, $2) end,
            accepted = array_remove(accepted, $2), last_error = coalesce($4, last_error),
@@ -236,11 +294,12 @@ pub async fn came_back(
            payload_cipher = case when now.reopens then payload_cipher end,
            due_at = case when now.reopens then now() else due_at end,
            turn_since = null, leased_until = null, lease_token = lease_token + 1
-         from (select id, expires_at > now() and not (purpose like 'code.%' and done_at is not null) as reopens
+         from (select id, purpose like 'code.%' as is_code,
+                      expires_at > now() and not (purpose like 'code.%' and done_at is not null) as reopens
                from outbox where id = $1) as now
          where o.id = now.id and status in ('queued', 'sending', 'sent') and accepted <@ array[$2]
            and (leased_until is null or leased_until <= now())
-         returning now.reopens",
+         returning now.reopens as waits, now.is_code",
     )
     .bind(id)
     .bind(channel)
@@ -248,20 +307,28 @@ pub async fn came_back(
     .bind(error)
     .fetch_optional(&mut **tx)
     .await?;
-    Ok(reopened.unwrap_or(false))
+    Ok(came_back.filter(|message| message.waits))
+}
+
+/// What somebody said of a kind of messages.
+#[derive(sqlx::FromRow)]
+pub struct OptedOut {
+    pub id: Uuid,
+    pub patient_id: PatientId,
+    pub kind: ConsentKind,
 }
 
 /// Everybody with this number wants no more by this channel.
-pub async fn opt_out(tx: &mut Tx, phone: &str, channel: &str) -> sqlx::Result<u64> {
-    let noted = sqlx::query(
+pub async fn opt_out(tx: &mut Tx, phone: &str, channel: Channel) -> sqlx::Result<Vec<OptedOut>> {
+    sqlx::query_as(
         "insert into consents (id, patient_id, kind, channel, granted, source)
          select gen_random_uuid(), p.id, k.kind, $2, false, $2
          from patients p cross join (values ('service'), ('reminders'), ('marketing')) as k (kind)
-         where p.phone = $1 and p.deleted_at is null",
+         where p.phone = $1 and p.deleted_at is null
+         returning id, patient_id, kind",
     )
     .bind(phone)
     .bind(channel)
-    .execute(&mut **tx)
-    .await?;
-    Ok(noted.rows_affected())
+    .fetch_all(&mut **tx)
+    .await
 }

@@ -116,7 +116,7 @@ async fn guesses_made_at_once_are_counted_like_guesses_in_a_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_account_has_one_count_by_whatever_name_and_from_its_whole_network() {
+async fn a_network_has_one_count_and_each_name_its_own_whether_somebody_has_it_or_not() {
     let settings = vec![("NADI_TRUSTED_PROXIES", "127.0.0.1".to_owned())];
     let platform = TestPlatform::with(Options { settings, ..Options::default() }).await;
     let clinic = platform.clinic("shanti").await;
@@ -125,15 +125,34 @@ async fn one_account_has_one_count_by_whatever_name_and_from_its_whole_network()
         .await
         .unwrap();
     let anybody = clinic.anybody();
-    let try_from = async |address: &str, identifier: &str, password: &str| {
-        anybody.send(from(&anybody, address, identifier, password)).await
+    // Ten wrong ones by one name, then by another name of the same account, if there is one.
+    let answers = async |network: &str, first: &str, then: &str| {
+        let mut statuses = Vec::new();
+        for n in 0..11 {
+            let name = if n < 10 { first } else { then };
+            let asked = from(&anybody, &format!("2001:db8:{network}::{n}"), name, "wrong");
+            statuses.push(anybody.send(asked).await.status.as_u16());
+        }
+        statuses
     };
-    for n in 0..10 {
-        let name = if n % 2 == 0 { "doctor@shanti.example" } else { "+919847022222" };
-        try_from(&format!("2001:db8:1:2::{n}"), name, "wrong").await.expect(401);
-    }
 
-    try_from("2001:db8:1:2:ffff::1", "+919847022222", PASSWORD).await.expect(429);
+    let by_phone = [
+        answers("1:1", "doctor@shanti.example", "+919847022222").await,
+        answers("1:2", "nobody@shanti.example", "+919847033333").await,
+    ];
+    let by_dots = [
+        answers("2:1", "clinic_admin@shanti.example", "clinic_admİn@shanti.example").await,
+        answers("2:2", "clinic_nobodi@shanti.example", "clinic_nobodİ@shanti.example").await,
+    ];
 
-    try_from("2001:db8:1:3::1", "+919847022222", PASSWORD).await.expect(200);
+    assert_eq!(by_phone[0], by_phone[1]);
+    assert_eq!(by_phone[0], [401; 11], "each name is counted by itself");
+    assert_eq!(by_dots[0], by_dots[1]);
+    assert_eq!(by_dots[0][10], 429, "what finds the same counts as the same");
+    let sign_in = async |address: &str| {
+        let given = from(&anybody, address, "doctor@shanti.example", PASSWORD);
+        anybody.send(given).await.status.as_u16()
+    };
+    assert_eq!(sign_in("2001:db8:1:1:ffff::1").await, 429);
+    assert_eq!(sign_in("2001:db8:1:3::1").await, 200);
 }

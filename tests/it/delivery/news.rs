@@ -147,13 +147,7 @@ async fn only_a_message_that_has_to_go_on_is_hinted_about_once_more() {
     slow["policies"]["appointment"]["deliver_seconds"] = json!(600);
     scene.clinic.admin().await.put("/settings/messaging", "*", &slow).await.expect(200);
     let (message, wamid) = sent_by_whatsapp(&scene).await;
-    let hints = async || -> i64 {
-        sqlx::query_scalar("select hints from wakeups where clinic_id = $1")
-            .bind(scene.clinic.id)
-            .fetch_one(&mut scene.platform.server.superuser(&scene.platform.database).await)
-            .await
-            .unwrap()
-    };
+    let hints = async || hints(&scene).await;
 
     let before = hints().await;
     let delivered = Webhook::status(PHONE, &wamid, "sent", LAKSHMI).signed(APP_SECRET);
@@ -245,4 +239,120 @@ async fn a_report_of_an_sms_is_of_its_request_and_its_number() {
     scene.until_status(message, "delivered").await;
     let waits = "select count(*) from inbound_events where handled_at is null";
     assert_eq!(scene.clinic.count(waits).await, 1, "the unknown one waits for its message");
+}
+
+async fn hints(scene: &Scene) -> i64 {
+    sqlx::query_scalar("select hints from wakeups where clinic_id = $1")
+        .bind(scene.clinic.id)
+        .fetch_one(&mut scene.platform.server.superuser(&scene.platform.database).await)
+        .await
+        .unwrap()
+}
+
+/// Waits until a worker has looked at the clinic once more.
+async fn look(scene: &Scene) {
+    let mut central = scene.platform.server.superuser(&scene.platform.database).await;
+    // Each look that ends says anew when it is swept.
+    let sql = "update wakeups set due_at = now() where clinic_id = $1 returning sweep_at";
+    let before: chrono::DateTime<chrono::Utc> =
+        sqlx::query_scalar(sql).bind(scene.clinic.id).fetch_one(&mut central).await.unwrap();
+    until("a look has ended", async || {
+        sqlx::query_scalar("select sweep_at <> $2 from wakeups where clinic_id = $1")
+            .bind(scene.clinic.id)
+            .bind(before)
+            .fetch_one(&mut central)
+            .await
+            .unwrap()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_of_what_nobody_knows_has_nobody_look_again() {
+    let scene = Scene::new().await;
+    look(&scene).await;
+    let before = hints(&scene).await;
+
+    let failed = Webhook::failed(PHONE, "wamid.of-nobody", LAKSHMI, 131049).signed(APP_SECRET);
+    assert_eq!(scene.hear(&failed).await, 200);
+    for _ in 0..3 {
+        look(&scene).await;
+    }
+
+    assert_eq!(hints(&scene).await - before, 1, "that it was stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn news_about_nothing_stands_in_nobodys_way_and_is_given_up_after_an_hour() {
+    let scene = Scene::new().await;
+    let (message, wamid) = sent_by_whatsapp(&scene).await;
+    let read = Webhook::status(PHONE, &wamid, "read", LAKSHMI).signed(APP_SECRET);
+    assert_eq!(scene.hear(&read).await, 200);
+    scene.until_status(message, "read").await;
+    let values: Vec<Value> = (0..201)
+        .map(|n| Webhook::status_value(&format!("wamid.nobodys-{n}"), "delivered", LAKSHMI, None))
+        .collect();
+    assert_eq!(scene.hear(&Webhook::whatsapp(PHONE, &values).signed(APP_SECRET)).await, 200);
+    assert_eq!(scene.clinic.count("select count(*) from inbound_events").await, 202);
+    // As if the process had died before it came to the newest.
+    let mut inside = scene.clinic.connection().await;
+    for sql in [
+        "update inbound_events set received_at = now() - interval '10 minutes' where handled_at is null",
+        "update inbound_events set handled_at = null, handled_as = null, received_at = now()
+         where handled_as = 'receipt'",
+    ] {
+        sqlx::query(sql).execute(&mut inside).await.unwrap();
+    }
+
+    look(&scene).await;
+
+    let handled = "select count(*) from inbound_events where handled_as = 'too late'";
+    until("it is worked on", async || scene.clinic.count(handled).await == 1).await;
+    let given_up = "select count(*) from inbound_events where handled_as = 'about nothing of ours'";
+    assert_eq!(scene.clinic.count(given_up).await, 0);
+    sqlx::query("update inbound_events set received_at = now() - interval '61 minutes'")
+        .execute(&mut inside)
+        .await
+        .unwrap();
+    look(&scene).await;
+    until("they are given up", async || scene.clinic.count(given_up).await == 201).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn news_that_was_left_for_hours_is_worked_on_before_it_is_given_up() {
+    let scene = Scene::new().await;
+    let (message, wamid) = sent_by_whatsapp(&scene).await;
+    let delivered = Webhook::status(PHONE, &wamid, "delivered", LAKSHMI);
+    let twice = [delivered.clone(), delivered].map(|webhook| webhook.signed(APP_SECRET));
+    for webhook in &twice {
+        assert_eq!(scene.hear(webhook).await, 200);
+    }
+    scene.until_status(message, "delivered").await;
+    // As if the process had died right after it was stored, and nobody had been there for hours.
+    for sql in [
+        "update inbound_events set handled_at = null, handled_as = null,
+                                   received_at = now() - interval '5 hours'",
+        "update outbox set status = 'sent'",
+        "update outbox_attempts set status = 'sent'",
+    ] {
+        sqlx::query(sql).execute(&mut scene.clinic.connection().await).await.unwrap();
+    }
+
+    look(&scene).await;
+
+    scene.until_status(message, "delivered").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_says_a_thing_twice_says_it_once() {
+    let scene = Scene::new().await;
+    let (message, wamid) = sent_by_whatsapp(&scene).await;
+    let delivered = Webhook::status_value(&wamid, "delivered", LAKSHMI, None);
+    let read = Webhook::status_value(&wamid, "read", LAKSHMI, None);
+    let values = [delivered.clone(), delivered, read];
+
+    assert_eq!(scene.hear(&Webhook::whatsapp(PHONE, &values).signed(APP_SECRET)).await, 200);
+
+    scene.until_status(message, "read").await;
+    assert_eq!(scene.clinic.count("select count(*) from inbound_events").await, 2);
 }

@@ -13,6 +13,9 @@ async fn whoever_writes_stop_gets_no_more_by_whatsapp_but_codes() {
         scene.clinic.count("select count(*) from consents where not granted").await == 6
     })
     .await;
+    let noted = "select count(*) from consents c join audit_log l on l.entity_id = c.id and l.about_id = c.patient_id
+                 where l.action = 'consent.noted' and l.role = 'platform' and l.details ->> 'kind' = c.kind";
+    assert_eq!(scene.clinic.count(noted).await, 6);
 
     let message = scene.book(scene.clinic.patients[0], 0).await;
     scene.until_status(message, "sent").await;

@@ -39,6 +39,17 @@ pub struct Description {
     pub reports: Option<Reports>,
 }
 
+impl Description {
+    /// Whether it makes the same request as another: what is secret there goes to the same place in the same way.
+    pub fn asks_as(&self, other: &Self) -> bool {
+        let request = |one: &Self| {
+            let Description { method, url, query, headers, body, .. } = one;
+            (*method, url.clone(), query.clone(), headers.clone(), body.clone())
+        };
+        request(self) == request(other)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verb {
