@@ -49,7 +49,7 @@ async fn whatsapp_server() -> WhatsappServer {
     let meta = WhatsappServer::start().await;
     meta.knows_code_template("nadi_otp", "en");
     for name in ["booked", "moved", "cancelled", "reply_failed", "reminder_24h", "reminder_2h"] {
-        let parameters = if name.starts_with("reminder") { 5 } else { 6 };
+        let parameters = if name.starts_with("reminder") || name == "cancelled" { 5 } else { 6 };
         let replies = if ["cancelled", "reply_failed"].contains(&name) { 0 } else { 2 };
         meta.knows_template(&format!("nadi_appointment_{name}"), "en", parameters, replies);
     }

@@ -52,7 +52,11 @@ fn a_long_name_is_cut_and_a_subject_keeps_its_length() {
             Said::Sms { text, measured } => {
                 assert!(measured.segments <= 4, "{}: {measured:?}", kind.as_str());
                 for (name, value) in &text.variables {
-                    let units = value.expose_secret().encode_utf16().count();
+                    let value = value.expose_secret();
+                    if value.starts_with("https://") {
+                        continue; // whole or of no use
+                    }
+                    let units = value.encode_utf16().count();
                     assert!((1..=LONGEST_VARIABLE).contains(&units), "{name} has {units}");
                 }
             }

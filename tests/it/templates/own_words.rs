@@ -67,7 +67,7 @@ async fn all_texts_are_listed_and_which_are_the_clinics_own() {
     let email = admin.get("/messages/templates?channel=email&language=hi").await.expect(200);
 
     let items = all.body["items"].as_array().unwrap();
-    assert_eq!(items.len(), (8 * 3 + 8) * 4);
+    assert_eq!(items.len(), (10 * 3 + 8) * 4);
     let own: Vec<&Value> = items.iter().filter(|item| item["own"] == true).collect();
     assert_eq!(own.len(), 1);
     assert_eq!(
@@ -75,7 +75,7 @@ async fn all_texts_are_listed_and_which_are_the_clinics_own() {
         (&json!("appointment.booked"), &json!("email"), &json!("en"))
     );
     assert!(own[0]["placeholders"].as_array().unwrap().contains(&json!("given_name")));
-    assert_eq!(email.body["items"].as_array().unwrap().len(), 16);
+    assert_eq!(email.body["items"].as_array().unwrap().len(), 18);
 }
 
 #[tokio::test(flavor = "multi_thread")]
