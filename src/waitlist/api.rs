@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use poem_openapi::OpenApi;
 
 use super::leave::{LeaveError, leave, record};
-use super::model::{ListWaitlist, WaitlistRequest, WaitlistView};
+use super::model::{ListWaitlist, Status, WaitlistRequest, WaitlistView};
 use super::reply::{Answer, Answered, answer};
 use super::store::{self, Narrow, Now};
 use crate::appointments::AppointmentView;
@@ -90,7 +90,8 @@ impl WaitlistApi {
         };
         let own = only.is_none_or(|own| own == new.patient_id);
         refuse_unknown(store::known(&mut tx, &new).await?, own)?;
-        if store::count_of(&mut tx, new.patient_id).await? >= MOST_ENTRIES {
+        let now_is = tx.now();
+        if store::count_of(&mut tx, new.patient_id, now_is).await? >= MOST_ENTRIES {
             let words = format!("a patient waits for {MOST_ENTRIES} things at most");
             return Err(Problem::conflict("too-many", words));
         }
@@ -140,6 +141,10 @@ impl WaitlistApi {
             }
             let view = by_id(&mut tx, &clinic, id.0).await?;
             tx.commit().await?;
+            if standing.status == Status::Withdrawn {
+                // Nothing was changed, and so nothing written: he was shown it all the same.
+                who.saw(Seen::one("waitlist", view.id).about(view.patient_id)).await?;
+            }
             return Ok(Stored { etag: ETag(view.version), view });
         }
     }
@@ -160,13 +165,10 @@ impl WaitlistApi {
         nothing.read()?;
         let mut tries = Tries::default();
         loop {
-            if let Some(visit) = seen.appointment_id {
-                return booked(&clinic, visit).await;
-            }
             let (mut tx, standing) = locked(&clinic, &who, seen.clone()).await?;
             if let Some(visit) = standing.appointment_id {
                 drop(tx);
-                return booked(&clinic, visit).await;
+                return booked(&clinic, &who, visit).await;
             }
             let open = standing.offer.ok_or_else(no_offer)?;
             match answer(&mut tx, open.id, Answer::Accept).await {
@@ -267,8 +269,14 @@ async fn by_id(conn: &mut Conn, clinic: &Clinic, id: WaitlistId) -> Result<Waitl
     store::by_id(conn, now(clinic), id).await?.ok_or_else(Problem::not_found)
 }
 
-async fn booked(clinic: &Clinic, id: AppointmentId) -> Result<Stored<AppointmentView>, Problem> {
+/// The visit that it came to, shown once more.
+async fn booked<P: Permission>(
+    clinic: &Clinic,
+    who: &May<P>,
+    id: AppointmentId,
+) -> Result<Stored<AppointmentView>, Problem> {
     let visit = find(&mut clinic.read().await?, id).await?.ok_or_else(Problem::not_found)?;
+    who.saw(Seen::one("appointment", visit.id).about(visit.patient_id)).await?;
     Ok(Stored { etag: ETag(visit.version), view: visit })
 }
 

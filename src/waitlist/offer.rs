@@ -150,7 +150,7 @@ async fn offer(
     let mut tx = clinic.begin_telling(Actor::platform(), &wanted.subjects()).await?;
     let now = tx.now();
     let Some(until) = terms.until(time, now) else { return Ok(false) };
-    if to.considers || !store::still_waits(&mut tx, to.id).await? {
+    if !store::still_waits(&mut tx, to.id).await? {
         return Ok(false);
     }
     let by = Booker { only_patient: Some(to.patient_id) };

@@ -191,12 +191,16 @@ pub async fn lock(tx: &mut Tx, id: WaitlistId) -> sqlx::Result<()> {
         .map(drop)
 }
 
-/// How many entries of a patient's wait.
-pub async fn count_of(tx: &mut Tx, patient: PatientId) -> sqlx::Result<i64> {
-    sqlx::query_scalar("select count(*) from waitlist where patient_id = $1 and status = 'waiting'")
-        .bind(patient)
-        .fetch_one(&mut **tx)
-        .await
+/// How many entries of a patient's wait yet. (Civil days lie within a day of UTC's.)
+pub async fn count_of(tx: &mut Tx, patient: PatientId, now: DateTime<Utc>) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "select count(*) from waitlist
+         where patient_id = $1 and status = 'waiting' and (last_day is null or last_day >= $2::date - 1)",
+    )
+    .bind(patient)
+    .bind(now.date_naive())
+    .fetch_one(&mut **tx)
+    .await
 }
 
 /// Which of the patient, the doctor, the specialty and the location are there.

@@ -167,4 +167,7 @@ async fn nobody_waits_for_everything_at_once() {
     until("something is offered", async || clinic.count(open).await > 0).await;
     until_looked(&clinic).await;
     assert_eq!(clinic.count(open).await, 1, "one at a time");
+
+    run(&clinic, "update waitlist set last_day = (now() - interval '9 days')::date").await;
+    desk.post("/waitlist", &body).await.expect(201); // what is over counts no more
 }

@@ -47,6 +47,8 @@ async fn a_freed_time_is_offered_to_the_first_whom_it_fits_and_kept_for_him() {
         booked.body["id"],
         "the same again"
     );
+    let shown = "select count(*) from audit_log where action = 'appointment.read'";
+    until("who was shown it again is on record", async || clinic.count(shown).await == 1).await;
     let entry = entry(&desk, &first).await;
     assert_eq!((&entry["status"], &entry["offer"]), (&json!("booked"), &Value::Null));
     assert_eq!(entry["appointment_id"], booked.body["id"]);
