@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::conn::Conn;
 use super::connect::{self, Link};
 use super::desk::{Deed, Desk};
-use super::lane::Lane;
+use super::lane::{Lane, PATIENCE};
 use super::witness::Witness;
 use super::{AcquireError, PoolFigures, PoolInner};
 
@@ -147,7 +147,7 @@ impl Server {
                 return Ok(Claimed::Conn(Conn::idle(pool.clone(), link)));
             }
             let (sender, answer) = oneshot::channel();
-            let ticket = desk.enqueue(pool.lane, sender);
+            let ticket = desk.enqueue(pool.lane, now, sender);
             desk.serve(now, deeds);
             Ok(Claimed::Waiting(Waiting { pool: pool.clone(), ticket, answer }))
         })
@@ -248,7 +248,13 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) async fn within(mut self, wait: Duration) -> Result<Conn, AcquireError> {
-        match timeout(wait, &mut self.answer).await {
+        let (soon, later) = (wait.min(PATIENCE), wait.saturating_sub(PATIENCE));
+        if let Ok(answer) = timeout(soon, &mut self.answer).await {
+            return answer.unwrap_or(Err(AcquireError::Closed));
+        }
+        // Now others may be asked to make room.
+        self.pool.server.decide(|desk, now, deeds| desk.serve(now, deeds));
+        match timeout(later, &mut self.answer).await {
             Ok(answer) => answer.unwrap_or(Err(AcquireError::Closed)),
             Err(_) => {
                 self.leave();

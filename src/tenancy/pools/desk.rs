@@ -102,11 +102,12 @@ impl Desk {
     pub(super) fn enqueue(
         &mut self,
         id: LaneId,
+        since: Instant,
         answer: oneshot::Sender<Result<Conn, AcquireError>>,
     ) -> u64 {
         let ticket = self.new_id();
         if let Some(lane) = self.lanes.get_mut(&id) {
-            lane.waiters.push_back(Waiter { ticket, answer });
+            lane.waiters.push_back(Waiter { ticket, since, answer });
             if !lane.queued {
                 lane.queued = true;
                 self.turns.push_back(id);
@@ -174,7 +175,7 @@ impl Desk {
         let taker = self.lanes.get(&id)?;
         let may_go = |parked: &Parked| {
             now - parked.since >= NOBODYS_AFTER
-                || self.lanes.get(&parked.lane).is_none_or(|giver| taker.may_take_from(giver))
+                || self.lanes.get(&parked.lane).is_none_or(|giver| taker.may_take_from(giver, now))
         };
         self.idle.iter().find(|(_, parked)| may_go(parked)).map(|(key, _)| *key)
     }
@@ -185,7 +186,7 @@ impl Desk {
         let others = self.turns.iter().filter(|id| **id != giver);
         others
             .filter_map(|id| self.lanes.get(id))
-            .filter(|lane| lane.may_take_from(giving))
+            .filter(|lane| lane.may_take_from(giving, now))
             .map(|lane| lane.wants(now))
             .sum()
     }

@@ -11,9 +11,14 @@ use super::breaker::Breaker;
 use super::conn::Conn;
 use super::{AcquireError, PoolInner};
 
+/// How long a caller waits for one of its own pool's connections before a busy one of another pool is closed for it. To close
+/// one and open another costs about as much; and pools that took from each other at once spent a tenth of PostgreSQL's time on it.
+pub(super) const PATIENCE: Duration = Duration::from_millis(10);
+
 /// A caller in a pool's queue.
 pub(super) struct Waiter {
     pub(super) ticket: u64,
+    pub(super) since: Instant,
     pub(super) answer: oneshot::Sender<Result<Conn, AcquireError>>,
 }
 
@@ -73,9 +78,13 @@ impl Lane {
     }
 
     /// May this pool have a connection of `other` closed to make room for one of its own? It must have none yet, or clearly
-    /// fewer: so that busy pools end up with equal shares, and then leave each other alone.
-    pub(super) fn may_take_from(&self, other: &Lane) -> bool {
-        self.standing() == 0 || other.standing() > self.standing() + 1
+    /// fewer and none that comes back soon: so that busy pools end up with equal shares, and then leave each other alone.
+    pub(super) fn may_take_from(&self, other: &Lane, now: Instant) -> bool {
+        self.standing() == 0 || (other.standing() > self.standing() + 1 && self.is_slow(now))
+    }
+
+    fn is_slow(&self, now: Instant) -> bool {
+        self.waiters.front().is_some_and(|first| now - first.since >= PATIENCE)
     }
 
     /// Why nobody needs to wait here: connecting fails, and there is no connection that could come back.

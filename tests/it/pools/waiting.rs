@@ -60,6 +60,30 @@ async fn the_connection_idle_longest_makes_room() {
 }
 
 #[tokio::test]
+async fn a_short_wait_closes_no_connection_of_another_pool() {
+    let cluster = Cluster::shared().await;
+    let connect = cluster.database("short_wait").await;
+    let server = server(4);
+    let pool = || Pool::new(server.clone(), settings(connect.clone()), any());
+    let (rich, poor) = (pool(), pool());
+    let all: Vec<_> = futures_util::future::join_all((0..3).map(|_| rich.acquire())).await;
+    drop(all);
+    let own = poor.acquire().await.unwrap();
+    {
+        let mut waits = Box::pin(poor.acquire());
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        drop(own);
+        waits.await.unwrap();
+    }
+    assert_eq!((server.figures().evicted, server.figures().opened), (0, 4));
+
+    // Where its own does not come back, one of the other's is closed for it.
+    let (own, another) = (poor.acquire().await.unwrap(), poor.acquire().await.unwrap());
+    assert_eq!((server.figures().evicted, server.figures().opened), (1, 5));
+    drop((own, another));
+}
+
+#[tokio::test]
 async fn who_waits_too_long_hears_busy_and_who_gives_up_leaves_nothing_behind() {
     let cluster = Cluster::shared().await;
     let connect = cluster.database("busy").await;
