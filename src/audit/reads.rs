@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,8 +18,9 @@ use super::{Actor, store};
 use crate::error::Problem;
 use crate::tenancy::Realm;
 
-/// How long a row may wait for others.
+/// How long a row may wait for others, unless so many come that it need not.
 const PAUSE: Duration = Duration::from_millis(500);
+const ENOUGH: usize = MOST_OF_ONE / 2;
 /// After trouble the pause doubles, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Rows in one statement.
@@ -155,9 +156,17 @@ impl Default for Reads {
 
 #[derive(Default)]
 struct Shelves {
-    of: HashMap<Uuid, Vec<ReadRow>>,
+    of: HashMap<Uuid, Shelf>,
     /// On all shelves, and in the hands of those who write.
     waiting: usize,
+}
+
+/// One clinic's rows.
+#[derive(Default)]
+struct Shelf {
+    rows: Vec<ReadRow>,
+    /// Rung when there are enough to be written at once.
+    enough: Arc<Notify>,
 }
 
 impl Reads {
@@ -169,22 +178,27 @@ impl Reads {
     /// Takes a row in, or gives it back: no room, or this process is about to end.
     fn put(self: &Arc<Self>, realm: &Arc<Realm>, row: ReadRow) -> Option<ReadRow> {
         let mut shelves = self.lock();
-        let of_one = shelves.of.get(&realm.id).map_or(0, Vec::len);
+        let of_one = shelves.of.get(&realm.id).map_or(0, |shelf| shelf.rows.len());
         if of_one >= MOST_OF_ONE || shelves.waiting >= MOST || self.stop.is_cancelled() {
             return Some(row);
         }
         shelves.waiting += 1;
         let is_first = !shelves.of.contains_key(&realm.id);
-        shelves.of.entry(realm.id).or_default().push(row);
+        let shelf = shelves.of.entry(realm.id).or_default();
+        shelf.rows.push(row);
+        if shelf.rows.len() == ENOUGH {
+            shelf.enough.notify_one();
+        }
         if is_first {
+            let enough = shelf.enough.clone();
             // Spawned under the lock: `drain`, which takes it too, cannot miss this task.
-            self.tasks.spawn(self.clone().write_out(realm.clone()));
+            self.tasks.spawn(self.clone().write_out(realm.clone(), enough));
         }
         None
     }
 
     /// Writes a clinic's rows until none is left; the shelf stands as long as this task does.
-    async fn write_out(self: Arc<Self>, realm: Arc<Realm>) {
+    async fn write_out(self: Arc<Self>, realm: Arc<Realm>, enough: Arc<Notify>) {
         let mut pause = PAUSE;
         loop {
             if self.stop.is_cancelled() && pause > PAUSE {
@@ -192,6 +206,7 @@ impl Reads {
             }
             tokio::select! {
                 () = sleep(pause) => {}
+                () = enough.notified(), if pause == PAUSE => {}
                 () = self.stop.cancelled() => {}
             }
             let _slot = self.slots.acquire().await.expect("never closed");
@@ -219,22 +234,22 @@ impl Reads {
     /// The next rows to write, oldest first.
     fn take(&self, realm: Uuid) -> Option<Vec<ReadRow>> {
         let mut shelves = self.lock();
-        let shelf = shelves.of.get_mut(&realm).filter(|shelf| !shelf.is_empty())?;
-        let batch = BATCH.min(shelf.len());
-        Some(shelf.drain(..batch).collect())
+        let rows = &mut shelves.of.get_mut(&realm).filter(|shelf| !shelf.rows.is_empty())?.rows;
+        let batch = BATCH.min(rows.len());
+        Some(rows.drain(..batch).collect())
     }
 
     fn put_back(&self, realm: Uuid, mut rows: Vec<ReadRow>) {
         let mut shelves = self.lock();
         let shelf = shelves.of.entry(realm).or_default();
-        rows.append(shelf);
-        *shelf = rows;
+        rows.append(&mut shelf.rows);
+        shelf.rows = rows;
     }
 
     /// Takes the shelf away if it is empty: the next row then has a task of its own.
     fn is_done(&self, realm: Uuid) -> bool {
         let mut shelves = self.lock();
-        let empty = shelves.of.get(&realm).is_none_or(Vec::is_empty);
+        let empty = shelves.of.get(&realm).is_none_or(|shelf| shelf.rows.is_empty());
         if empty {
             shelves.of.remove(&realm);
         }
