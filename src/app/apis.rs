@@ -1,6 +1,6 @@
 //! Every API there is, and the descriptions of both kinds of host.
 
-use poem_openapi::OpenApiService;
+use poem_openapi::{OpenApi, OpenApiService};
 use serde_json::Value;
 
 use crate::appointments::api::AppointmentsApi;
@@ -19,7 +19,7 @@ use crate::calendar::feed_api::FeedsApi;
 use crate::doctors::api::DoctorsApi;
 use crate::doctors::extra::api::ExtraHoursApi;
 use crate::holidays::api::HolidaysApi;
-use crate::http::openapi;
+use crate::http::openapi::{self, Operations};
 use crate::imports::api::ImportsApi;
 use crate::live::api::LiveApi;
 use crate::locations::api::LocationsApi;
@@ -94,12 +94,20 @@ pub(super) fn clinic_service() -> OpenApiService<ClinicApis, ()> {
     OpenApiService::new(apis, "nadi: a clinic", VERSION).server("/api/v1")
 }
 
-pub(super) fn platform_service() -> OpenApiService<
-    (AccountApis, ClinicsApi, AccountsApi, PasswordLinksApi, SecondFactorsApi, AuditApi),
-    (),
-> {
+type PlatformApis =
+    (AccountApis, ClinicsApi, AccountsApi, PasswordLinksApi, SecondFactorsApi, AuditApi);
+
+pub(super) fn platform_service() -> OpenApiService<PlatformApis, ()> {
     let apis = (ACCOUNTS, ClinicsApi, AccountsApi, PasswordLinksApi, SecondFactorsApi, AuditApi);
     OpenApiService::new(apis, "nadi: the platform", VERSION).server("/api/v1")
+}
+
+pub(super) fn clinic_operations() -> Operations {
+    Operations::of(&ClinicApis::meta(), &webhooks::paths())
+}
+
+pub(super) fn platform_operations() -> Operations {
+    Operations::of(&PlatformApis::meta(), &Value::Null)
 }
 
 /// The description of a clinic's API.

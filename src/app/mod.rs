@@ -80,10 +80,14 @@ fn chores() -> Chores {
         .with(waitlist::LAPSED, waitlist::lapse)
 }
 
-fn rooms(beside: Route, description: Value, api: impl poem::Endpoint + 'static) -> Rooms {
-    let operations = Arc::new(Operations::of(&description));
-    let routes = site::rooms(beside, api.map_to_response().boxed(), Arc::new(description));
-    Rooms { routes, operations }
+fn rooms(
+    beside: Route,
+    describe: fn() -> Value,
+    operations: Operations,
+    api: impl poem::Endpoint + 'static,
+) -> Rooms {
+    let routes = site::rooms(beside, api.map_to_response().boxed(), describe);
+    Rooms { routes, operations: Arc::new(operations) }
 }
 
 /// Where providers are, as far as the platform says so.
@@ -165,7 +169,8 @@ impl App {
                     ))),
                     &displays,
                 ),
-                clinic_description(),
+                clinic_description,
+                apis::clinic_operations(),
                 apis::clinic_service()
                     .into_endpoint()
                     .data(setups)
@@ -175,7 +180,8 @@ impl App {
             ),
             platform_rooms: rooms(
                 Route::new(),
-                platform_description(),
+                platform_description,
+                apis::platform_operations(),
                 apis::platform_service().into_endpoint().data(Arc::new(Desk {
                     platform: core.central.realm.clone(),
                     provisioner: core.provisioner.clone(),
@@ -296,5 +302,15 @@ async fn tidy(
         crate::metrics::HINTS_OWED.set(hinter.owed() as i64);
         post.show_breakers();
         crate::metrics::AUDIT_READS_WAITING.set(reads.waiting() as i64);
+        give_memory_back();
     }
+}
+
+/// The allocator returns what has been free for a second when it is asked for much, or when a thread ends. A server at rest
+/// does neither, and would keep what its start took, or its busiest hour: so a thread comes and goes.
+fn give_memory_back() {
+    // One that has taken nothing would give nothing back. If no thread can be had, the next round tries again.
+    let _ = std::thread::Builder::new()
+        .name("memory".to_owned())
+        .spawn(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(1))));
 }

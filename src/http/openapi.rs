@@ -1,18 +1,24 @@
 //! The description of the API: what poem-openapi derives, completed with what it cannot know: each operation's roles, the
 //! parameters of its query, and the headers that our own extractors read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use poem_openapi::registry::{MetaApi, MetaOperation, MetaParamIn};
 use serde_json::{Value, json};
 
 use crate::auth::may::PERMISSIONS;
 
-/// Which methods a path has, and what each takes. Made from the description, so that it cannot disagree.
+/// Which methods a path has, and what each takes. Made from what the description is made from, so that they cannot disagree;
+/// not from itself, which is large and seldom read.
 #[derive(Default)]
 pub struct Operations {
-    paths: Vec<(Vec<Segment>, BTreeMap<String, Takes>)>,
+    /// By what comes after `/api/v1/`: each request looks here, and there are some hundred and fifty.
+    below: HashMap<String, Vec<Path>>,
 }
 
+type Path = (Vec<Segment>, BTreeMap<String, Takes>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
     Fixed(String),
     Any,
@@ -28,41 +34,47 @@ pub struct Takes {
 }
 
 impl Operations {
-    pub fn of(description: &Value) -> Self {
+    /// Those that poem-openapi knows, and those of paths that are described by hand.
+    pub fn of(apis: &[MetaApi], by_hand: &Value) -> Self {
+        let derived = apis.iter().flat_map(|api| &api.paths).map(|path| {
+            let methods = path.operations.iter();
+            (
+                path.path.as_str(),
+                methods.map(|one| (one.method.to_string(), Takes::of(one))).collect(),
+            )
+        });
+        let by_hand = by_hand.as_object().into_iter().flatten().map(|(path, methods)| {
+            let methods = methods.as_object().into_iter().flatten();
+            let takes = |(method, one): (&String, &Value)| {
+                (method.to_ascii_uppercase(), Takes::of_described(one))
+            };
+            (path.as_str(), methods.map(takes).collect())
+        });
         let mut operations = Self::default();
-        for (path, methods) in description["paths"].as_object().into_iter().flatten() {
-            let segments = format!("/api/v1{path}")
-                .split('/')
-                .map(|part| match part.starts_with('{') {
-                    true => Segment::Any,
-                    false => Segment::Fixed(part.to_owned()),
-                })
-                .collect();
-            let methods = methods.as_object().into_iter().flatten().map(|(method, operation)| {
-                let mut parameters = operation["parameters"].as_array().into_iter().flatten();
-                let takes = Takes {
-                    query: parameters.any(|parameter| parameter["in"] == "query"),
-                    body: operation["requestBody"].is_object(),
-                    token: operation["security"].as_array().is_some_and(|all| !all.is_empty()),
-                };
-                (method.to_ascii_uppercase(), takes)
-            });
-            operations.paths.push((segments, methods.collect()));
+        for (path, methods) in derived.chain(by_hand) {
+            let (first, segments) = split(path);
+            operations.below.entry(first.to_owned()).or_default().push((segments, methods));
         }
+        // What is spelled out goes before what may be anything, as in routing.
+        let all = operations.below.values_mut();
+        all.for_each(|paths| paths.sort_by(|(one, _), (other, _)| one.cmp(other)));
         operations
     }
 
     /// The methods of each path that fits: `/users/me` fits `/users/{id}` too.
     fn find(&self, path: &str) -> impl Iterator<Item = &BTreeMap<String, Takes>> {
+        let path = path.strip_prefix("/api/v1/").unwrap_or_default();
+        let first = path.split('/').next().unwrap_or_default();
         let fits = move |segments: &[Segment]| {
-            let mut parts = path.split('/');
+            let mut parts = path.split('/').skip(1);
             segments.iter().all(|segment| match (segment, parts.next()) {
                 (Segment::Fixed(fixed), Some(part)) => fixed == part,
                 (Segment::Any, Some(part)) => !part.is_empty(),
                 (_, None) => false,
             }) && parts.next().is_none()
         };
-        self.paths.iter().filter(move |(segments, _)| fits(segments)).map(|(_, methods)| methods)
+        let paths = self.below.get(first).into_iter().flatten();
+        paths.filter(move |(segments, _)| fits(segments)).map(|(_, methods)| methods)
     }
 
     /// The methods that a path has, for `Allow`.
@@ -80,6 +92,36 @@ impl Operations {
         let method = if method == "HEAD" { "GET" } else { method };
         self.find(path).find_map(|methods| methods.get(method)).copied().unwrap_or_default()
     }
+}
+
+impl Takes {
+    fn of(operation: &MetaOperation) -> Self {
+        Self {
+            query: operation.params.iter().any(|parameter| parameter.in_type == MetaParamIn::Query),
+            body: operation.request.is_some(),
+            token: !operation.security.is_empty(),
+        }
+    }
+
+    fn of_described(operation: &Value) -> Self {
+        let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+        Self {
+            query: parameters.any(|parameter| parameter["in"] == "query"),
+            body: operation["requestBody"].is_object(),
+            token: operation["security"].as_array().is_some_and(|all| !all.is_empty()),
+        }
+    }
+}
+
+/// `/users/{id}`: `users`, which is a word in every path, and what follows it.
+fn split(path: &str) -> (&str, Vec<Segment>) {
+    let mut parts = path.trim_start_matches('/').split('/');
+    let first = parts.next().unwrap_or_default();
+    let segments = parts.map(|part| match part.starts_with('{') {
+        true => Segment::Any,
+        false => Segment::Fixed(part.to_owned()),
+    });
+    (first, segments.collect())
 }
 
 /// Completes a derived description.

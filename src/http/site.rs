@@ -1,7 +1,8 @@
 //! The few pages that every host has: whose host this is, the description of its API, and the form that a link leads to.
 
-use std::sync::Arc;
+use std::sync::LazyLock;
 
+use bytes::Bytes;
 use html_escape::encode_text as escaped;
 use poem::endpoint::{BoxEndpoint, make_sync};
 use poem::http::header;
@@ -50,16 +51,17 @@ pub fn with_assets(route: Route) -> Route {
 pub fn rooms(
     beside: Route,
     api: BoxEndpoint<'static, Response>,
-    description: Arc<Value>,
+    describe: fn() -> Value,
 ) -> BoxEndpoint<'static, Response> {
-    let json = serde_json::to_string_pretty(&description).unwrap_or_default();
+    // Made when it is first asked for: it takes some megabytes, and few ever ask.
+    let description = LazyLock::new(move || Bytes::from(describe().to_string()));
     let swagger = |name, content_type, text| (name, poem::get(file(content_type, text)));
     let mut route = with_assets(beside)
         .at("/", poem::get(make_sync(front)))
         .at(
             "/openapi.json",
             poem::get(make_sync(move |_| {
-                Response::builder().content_type("application/json").body(json.clone())
+                Response::builder().content_type("application/json").body(description.clone())
             })),
         )
         .at("/docs", poem::get(make_sync(|_| docs())))
