@@ -138,7 +138,7 @@ impl Bucket {
         let one = window / u64::from(limit.quota);
         let after = |full_at: u64| full_at.max(now) + one;
         self.full_at_nanos
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
                 (after(full_at) <= now + window).then(|| after(full_at))
             })
             .map(drop)

@@ -90,7 +90,7 @@ impl SeriesApi {
     ) -> Result<Stored<SeriesView>, Problem> {
         let mut conn = clinic.read().await?;
         // A therapist sees what takes him.
-        let claiming = Some(who.account).filter(|_| who.role == Role::Therapist);
+        let claiming = (who.role == Role::Therapist).then_some(who.account);
         let mut items = store::of_series(&mut conn, id.0, claiming).await?;
         drop(conn);
         let own = who.only_patient()?;

@@ -47,11 +47,9 @@ impl Breakers {
     ) -> Result<Pass, Closed> {
         let mut pass = Pass { breakers: self.clone(), through: Vec::new() };
         for key in keys {
-            let entered = self.of(&mut self.kept(), &key, now).enter(now);
-            match entered {
-                Ok(generation) => pass.through.push((key, generation)),
-                Err(closed) => return Err(closed), // what was entered is given back with the pass
-            }
+            // Where one is open, what was entered before is given back with the pass.
+            let generation = self.of(&mut self.kept(), &key, now).enter(now)?;
+            pass.through.push((key, generation));
         }
         Ok(pass)
     }

@@ -55,7 +55,7 @@ pub(super) async fn of_offer(
     }
     let zone = time::zone(&offer.time_zone).unwrap_or(clinic.zone);
     let token = Token { about: About::Offer(HoldId(row.subject_id)), starts_at: offer.starts_at };
-    let token = Some(token).filter(|_| kind.asks_for_a_reply());
+    let token = kind.asks_for_a_reply().then_some(token);
     let own_zone = offer.own_time_zone.as_deref().and_then(time::zone);
     Ok(Composed::Facts(Box::new(Facts {
         kind,

@@ -116,7 +116,7 @@ pub(super) async fn of_visit(
     let open = matches!(visit.status.as_str(), "booked" | "confirmed");
     let about = About::Visit(AppointmentId(row.subject_id));
     let token = Token { about, starts_at: visit.starts_at };
-    let token = Some(token).filter(|_| kind.asks_for_a_reply() && open);
+    let token = (kind.asks_for_a_reply() && open).then_some(token);
     let own_zone = visit.own_time_zone.as_deref().and_then(time::zone);
     Ok(Composed::Facts(Box::new(Facts {
         kind,

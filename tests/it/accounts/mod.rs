@@ -65,7 +65,9 @@ impl App {
         let bits: Vec<u8> =
             secret.bytes().flat_map(|c| (0..5).rev().map(move |bit| value(c) >> bit & 1)).collect();
         Self(
-            bits.chunks_exact(8)
+            bits.as_chunks::<8>()
+                .0
+                .iter()
                 .map(|byte| byte.iter().fold(0, |all, bit| all << 1 | bit))
                 .collect(),
         )
