@@ -101,7 +101,8 @@ def pgbench_beside(cluster, role, databases, script, seconds, settings):
         if process.returncode:
             raise SystemExit(f"pgbench: {complaint}\n{said}")
         count += int(re.search(r"actually processed: (\d+)", said).group(1))
-        rate += float(re.findall(r"^tps = ([\d.]+)", said, re.M)[-1])
+        rates = re.findall(r"^tps = ([\d.]+)", said, re.M)
+        rate += float(rates[-1]) if rates else 0  # it says none where it came to nothing
     return Run(rate=rate, server_us=0, postgres_us=(cluster.seconds() - began) / max(count, 1) * 1e6)
 
 
