@@ -15,11 +15,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 
 FROM debian:bookworm-slim AS runtime
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin nadi \
-    && install -d -o nadi -g nadi -m 0700 /var/lib/nadi/documents
+    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin nadi
 COPY --from=build /nadi /usr/local/bin/nadi
 USER nadi
-ENV NADI_BIND=0.0.0.0:8088 NADI_STORAGE_URL=file:/var/lib/nadi/documents
+ENV NADI_BIND=0.0.0.0:8088
 EXPOSE 8088
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
     CMD ["curl", "-fsS", "http://127.0.0.1:8088/health/live"]
