@@ -7,7 +7,8 @@ use crate::ids::DoctorId;
 use crate::scheduling::freed;
 use crate::time::Span;
 
-/// When doctors sat before a change of their hours, or of the clinic's holidays.
+/// When doctors sat before a change of their hours, or of the clinic's holidays. Only those for whom anybody waits: else a whole
+/// clinic's new hours would be noted for nobody.
 pub struct Before {
     within: Span,
     open: Vec<(DoctorId, Vec<Open>)>,
@@ -15,9 +16,9 @@ pub struct Before {
 
 /// To be read before the change, in its transaction, which is one opened for telling. The change matters `within` this.
 pub async fn before(tx: &mut Tx, doctors: &[DoctorId], within: Span) -> sqlx::Result<Before> {
-    let mut open = Vec::with_capacity(doctors.len());
-    for doctor in doctors {
-        open.push((*doctor, opened(tx, *doctor, within).await?));
+    let mut open = Vec::new();
+    for doctor in awaited(tx, doctors).await? {
+        open.push((doctor, opened(tx, doctor, within).await?));
     }
     Ok(Before { within, open })
 }
@@ -33,6 +34,17 @@ impl Before {
         }
         Ok(())
     }
+}
+
+/// Those of the doctors for whom, or for whose specialty perhaps, somebody waits.
+async fn awaited(tx: &mut Tx, doctors: &[DoctorId]) -> sqlx::Result<Vec<DoctorId>> {
+    sqlx::query_scalar(
+        "select d.id from unnest($1::uuid[]) as d (id)
+         where exists(select from waitlist w where w.status = 'waiting' and (w.doctor_id is null or w.doctor_id = d.id))",
+    )
+    .bind(doctors)
+    .fetch_all(&mut **tx)
+    .await
 }
 
 async fn opened(tx: &mut Tx, doctor: DoctorId, within: Span) -> sqlx::Result<Vec<Open>> {

@@ -13,8 +13,8 @@ use crate::time::Span;
 /// Weekly hours have no end: what they gain is offered to those who wait so far ahead.
 const TOLD_AHEAD: TimeDelta = TimeDelta::days(90);
 
-/// Replaces all the hours of a doctor, whose lock the transaction holds, and which is one opened for telling; what stands then, and the doctor's tag. The lines have
-/// been checked: what they say of each other is the constraint's to refuse.
+/// Replaces all the hours of a doctor, whose lock the transaction holds, which is one opened for telling; what stands then, and
+/// the doctor's tag. The lines have been checked: what they say of each other is the constraint's to refuse.
 pub async fn replace_hours(
     tx: &mut Tx,
     doctor: DoctorId,
