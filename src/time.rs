@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use chrono::{Datelike, LocalResult, TimeZone, Timelike};
 use chrono_tz::Tz;
-use serde::{Deserialize, Serialize};
 
 /// Where the time comes from. A test's clock can be set apart from the system's.
 #[derive(Clone, Debug, Default)]
@@ -88,27 +87,6 @@ pub mod shown_if_any {
     }
 }
 
-/// A span of time, end exclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Span {
-    pub from: DateTime<Utc>,
-    pub to: DateTime<Utc>,
-}
-
-impl Span {
-    pub fn new(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
-        Self { from, to }
-    }
-
-    pub fn overlaps(&self, other: &Span) -> bool {
-        self.from < other.to && other.from < self.to
-    }
-
-    pub fn contains(&self, other: &Span) -> bool {
-        self.from <= other.from && other.to <= self.to
-    }
-}
-
 /// A zone by its IANA name, such as `Asia/Kolkata`.
 pub fn zone(name: &str) -> Option<Tz> {
     name.parse().ok()
@@ -155,13 +133,6 @@ fn transition_after(zone: Tz, civil: NaiveDateTime) -> DateTime<Utc> {
 /// A civil day as instants: from its first to the first of the next day.
 pub fn day_bounds(zone: Tz, date: NaiveDate) -> (DateTime<Utc>, DateTime<Utc>) {
     (day_start(zone, date), day_start(zone, date.checked_add_days(Days::new(1)).unwrap_or(date)))
-}
-
-/// At least the civil days from one to another, whatever the zone.
-pub fn around_days(first: NaiveDate, last: NaiveDate) -> Span {
-    let (from, _) = day_bounds(Tz::UTC, first);
-    let (_, to) = day_bounds(Tz::UTC, last);
-    Span::new(from - TimeDelta::days(1), to + TimeDelta::days(1))
 }
 
 /// The first instant of a civil day.

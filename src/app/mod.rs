@@ -17,7 +17,7 @@ pub use self::apis::{clinic_description, platform_description};
 pub use self::core::Core;
 pub use self::pages::serve_metrics;
 
-use crate::appointments::no_show;
+use crate::appointments::{freed, no_show};
 use crate::audit::Reads;
 use crate::auth::Sessions;
 use crate::chores::{Chores, Rounds};
@@ -41,7 +41,6 @@ use crate::queue::display::Displays;
 use crate::queue::display_page;
 use crate::respond;
 use crate::retention::Retention;
-use crate::scheduling::freed;
 use crate::tenancy::directory::Idle;
 use crate::tenancy::hinter::Hinter;
 use crate::tenancy::{Central, Directory};

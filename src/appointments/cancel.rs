@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::diary;
+use super::freed;
 use super::history::{self, What};
 use super::model::{AppointmentView, Event, Status, Taken};
 use super::seats::seat_for;
@@ -14,7 +15,6 @@ use crate::db::Tx;
 use crate::doctors::hours::Span;
 use crate::ids::DoctorId;
 use crate::outbox;
-use crate::scheduling::freed;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CancelError {

@@ -2,16 +2,15 @@
 //! clinic's rules. Read in one statement: a booking holds its locks for few round trips.
 
 use chrono::{DateTime, Utc};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 use super::fitting::Claim;
 use super::model::Kind;
 use super::seats::Taken;
 use crate::doctors::hours::{Sittings, Span};
-use crate::doctors::sittings;
 use crate::ids::{AppointmentId, DoctorId, LocationId, PatientId, ResourceId};
 use crate::tenancy::pools::Conn;
 
@@ -108,15 +107,18 @@ impl Diary {
 
 /// A doctor's number of visits a day is counted over whole days: claims are read so much further then.
 /// (Sums of minutes, for `make_interval`.)
-const DIARY: &str = concat!(
-    "
+const DIARY: &str = "
 select rules.lead_minutes, rules.horizon_days, rules.slot_minutes as kind_minutes, rules.before_minutes, rules.after_minutes,
        doctor.*, patient.full_name as patient_name, taken.*,
        $6::uuid is null or exists(select from locations where id = $6 and deleted_at is null) as has_location,
        (select coalesce(json_agg(json_build_object('id', r.id, 'capacity', r.capacity, 'location_id', r.location_id)), '[]')
         from resources r left join users u on u.id = r.user_id
         where r.id = any ($8) and r.deleted_at is null
-          and (r.user_id is null or u.role = 'therapist' and u.status = 'active' and u.deleted_at is null)) as resources
+          and (r.user_id is null or u.role = 'therapist' and u.status = 'active' and u.deleted_at is null)) as resources,
+       (select coalesce(json_agg(json_build_object(
+          'location_id', h.location_id, 'first_day', h.first_day, 'last_day', h.last_day)), '[]')
+        from holidays h where h.last_day >= ($2 at time zone 'UTC')::date - 1
+          and h.first_day <= ($3 at time zone 'UTC')::date + 1) as closed
 from (select r.lead_minutes, r.horizon_days, r.max_per_day, k.slot_minutes,
              k.buffer_before_minutes + way.minutes as before_minutes, k.buffer_after_minutes + way.minutes as after_minutes
       from scheduling_rules r join kind_rules k on k.kind = $7,
@@ -124,9 +126,19 @@ from (select r.lead_minutes, r.horizon_days, r.max_per_day, k.slot_minutes,
 left join lateral (
   select u.full_name as doctor_name, d.slot_minutes, d.capacity, coalesce(d.max_per_day, rules.max_per_day) as max_per_day,
          u.status = 'active' and u.deleted_at is null as active,
-         ",
-    sittings::columns!(),
-    "
+         (select coalesce(json_agg(json_build_object(
+            'location_id', h.location_id, 'time_zone', l.time_zone, 'weekday', h.weekday,
+            'starts_at', h.starts_at, 'ends_at', h.ends_at, 'breaks', h.breaks,
+            'valid_from', h.valid_from, 'valid_to', h.valid_to)), '[]')
+          from availability h join locations l on l.id = h.location_id and l.deleted_at is null
+          where h.doctor_id = d.id) as hours,
+         (select coalesce(json_agg(json_build_object(
+            'location_id', e.location_id, 'time_zone', l.time_zone, 'day', e.day,
+            'starts_at', e.starts_at, 'ends_at', e.ends_at, 'breaks', e.breaks)), '[]')
+          from extra_hours e join locations l on l.id = e.location_id and l.deleted_at is null
+          where e.doctor_id = d.id and e.day between ($2 at time zone 'UTC')::date - 1 and ($3 at time zone 'UTC')::date + 1) as extra,
+         (select coalesce(json_agg(json_build_object('from', lower(o.during), 'to', upper(o.during))), '[]')
+          from time_off o where o.doctor_id = d.id and o.during && tstzrange($2, $3)) as time_off
   from doctors d join users u on u.id = d.id
   where d.id = $1 and d.deleted_at is null
 ) as doctor on true
@@ -141,8 +153,7 @@ left join lateral (
          $3 + make_interval(mins => rules.after_minutes + case when doctor.max_per_day is null then 0 else 1800 end)),
        lateral (select c.hold_until is null or c.hold_until > $9 as stands) as l
   where c.appointment_id is null or c.appointment_id is distinct from $4 -- a hold is no visit that moves
-) as taken on true"
-);
+) as taken on true";
 
 /// What stands in somebody's diary.
 pub async fn read(conn: &mut Conn, asked: &Asked<'_>, now: DateTime<Utc>) -> sqlx::Result<Diary> {
@@ -189,7 +200,12 @@ fn doctor(row: &PgRow, id: DoctorId, name: String) -> sqlx::Result<DoctorDiary> 
         capacity: row.try_get("capacity")?,
         max_per_day: row.try_get("max_per_day")?,
         active: row.try_get("active")?,
-        sittings: Sittings::from_row(row)?,
+        sittings: Sittings {
+            hours: row.try_get::<Json<_>, _>("hours")?.0,
+            extra: row.try_get::<Json<_>, _>("extra")?.0,
+            closed: row.try_get::<Json<_>, _>("closed")?.0,
+            time_off: row.try_get::<Json<_>, _>("time_off")?.0,
+        },
     })
 }
 

@@ -7,6 +7,7 @@ mod book;
 mod cancel;
 mod diary;
 mod fitting;
+pub mod freed;
 mod history;
 pub mod history_api;
 pub mod hold;

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::ahead;
 use super::book::{BookError, Booker, decide_choice};
 use super::cancel::promote;
+use super::freed;
 use super::history::{self, What};
 use super::model::{AppointmentRequest, AppointmentView, Event, Status};
 use super::store::{self, Claimer};
@@ -14,7 +15,6 @@ use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::ids::ResourceId;
 use crate::outbox;
-use crate::scheduling::freed;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RescheduleError {

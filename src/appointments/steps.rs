@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::cancel::promote;
+use super::freed;
 use super::history::{self, What};
 use super::model::{AppointmentView, Status, Step};
 use super::store;
@@ -11,7 +12,6 @@ use super::token;
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::outbox;
-use crate::scheduling::freed;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {

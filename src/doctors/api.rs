@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::availability::{AvailabilityRequest, AvailabilityView};
 use super::extra;
-use super::hours::Span;
 use super::model::{DoctorRequest, DoctorView, InvitedDoctorView, NewDoctor, Profile};
 use super::replace_hours::replace_hours;
 use super::store::{self, Filter};
@@ -25,7 +24,6 @@ use crate::http::page::{Listing, Page};
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
 use crate::ids::{AccountId, DoctorId, LocationId, TimeOffId};
-use crate::scheduling::freed;
 use crate::staff::{self, AccountView, Change, Invited, NewAccount, StaffRole};
 use crate::time;
 
@@ -247,7 +245,7 @@ impl DoctorsApi {
         if_match: IfMatch,
         body: Input<AvailabilityRequest>,
     ) -> Result<Stored<AvailabilityView>, Problem> {
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let doctor = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         body.accept()?;
         if_match.require(ETag(doctor.version))?;
@@ -375,14 +373,13 @@ impl DoctorsApi {
         if_match: IfMatch,
         nothing: NoBody,
     ) -> Result<Done, Problem> {
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         let doctor = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         let away = store::time_off(&mut tx, id.0, time_off_id.0).await?;
         let away = away.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(doctor.version))?;
         nothing.read()?;
         store::delete_time_off(&mut tx, away.id).await?;
-        freed::note(&mut tx, id.0, Span::new(away.starts_at, away.ends_at)).await?;
         store::touch(&mut tx, id.0).await?;
         let act = Act::new("doctor.time_off_taken_back", "time_off", away.id);
         let details = json!({ "doctor_id": id.0, "time_off": away });

@@ -1,7 +1,7 @@
 //! When a doctor sits where: weekly hours and extra days in civil time, less breaks, less holidays, less time off. Computed,
 //! never stored; offering a slot and checking a booking ask the same functions, so that none is offered that cannot be booked.
 
-use chrono::{Datelike, Days, NaiveDate, TimeDelta};
+use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,7 +9,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::minute::Minute;
 use crate::ids::LocationId;
 use crate::time;
-pub use crate::time::Span;
 
 /// A pause within hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, poem_openapi::Object)]
@@ -53,6 +52,27 @@ pub struct ClosedDays {
     pub first_day: NaiveDate,
     /// Inclusive.
     pub last_day: NaiveDate,
+}
+
+/// A span of time, end exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Span {
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+}
+
+impl Span {
+    pub fn new(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
+        Self { from, to }
+    }
+
+    pub fn overlaps(&self, other: &Span) -> bool {
+        self.from < other.to && other.from < self.to
+    }
+
+    pub fn contains(&self, other: &Span) -> bool {
+        self.from <= other.from && other.to <= self.to
+    }
 }
 
 /// A stretch in which a doctor may be booked at a location.
@@ -106,7 +126,7 @@ fn stretches(
 }
 
 /// Takes a span out of others.
-pub(super) fn cut(spans: Vec<Span>, out: Span) -> Vec<Span> {
+fn cut(spans: Vec<Span>, out: Span) -> Vec<Span> {
     spans
         .into_iter()
         .flat_map(|span| {

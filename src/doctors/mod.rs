@@ -4,12 +4,10 @@
 pub mod api;
 mod availability;
 pub mod extra;
-pub mod gained;
 pub mod hours;
 pub mod minute;
 mod model;
 mod replace_hours;
-pub mod sittings;
 mod store;
 mod time_off;
 

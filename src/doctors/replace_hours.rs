@@ -1,31 +1,23 @@
 //! A doctor's weekly hours, replaced as a whole.
 
-use chrono::TimeDelta;
 use serde_json::json;
 
 use super::availability::{Line, LineView};
-use super::{gained, store};
+use super::store;
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::ids::DoctorId;
-use crate::time::Span;
 
-/// Weekly hours have no end: what they gain is offered to those who wait so far ahead.
-const TOLD_AHEAD: TimeDelta = TimeDelta::days(90);
-
-/// Replaces all the hours of a doctor, whose lock the transaction holds, which is one opened for telling; what stands then, and
-/// the doctor's tag. The lines have been checked: what they say of each other is the constraint's to refuse.
+/// Replaces all the hours of a doctor, whose lock the transaction holds; what stands then, and the doctor's tag. The lines have
+/// been checked: what they say of each other is the constraint's to refuse.
 pub async fn replace_hours(
     tx: &mut Tx,
     doctor: DoctorId,
     lines: &[Line],
 ) -> sqlx::Result<(Vec<LineView>, i64)> {
     let stood = store::availability(tx, doctor).await?;
-    let within = Span::new(tx.now(), tx.now() + TOLD_AHEAD);
-    let before = gained::before(tx, &[doctor], within).await?;
     store::clear_availability(tx, doctor).await?;
     store::insert_availability(tx, doctor, lines).await?;
-    before.note_gained(tx).await?;
     let version = store::touch(tx, doctor).await?;
     let items = store::availability(tx, doctor).await?;
     let act = Act::new("doctor.hours_changed", "doctor", doctor);

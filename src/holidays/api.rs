@@ -10,7 +10,6 @@ use crate::audit::{self, Act};
 use crate::auth::May;
 use crate::auth::may::{ReadPlaces, WritePlaces};
 use crate::db::Tx;
-use crate::doctors::gained;
 use crate::error::{FieldError, Problem};
 use crate::http::context::Here;
 use crate::http::etag::{ETag, IfMatch};
@@ -19,7 +18,7 @@ use crate::http::input::{Input, NoBody, Query};
 use crate::http::page::Listing;
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
-use crate::ids::{DoctorId, HolidayId};
+use crate::ids::HolidayId;
 use crate::staff::{self, Affected};
 use crate::tenancy::Clinic;
 use crate::time;
@@ -63,7 +62,7 @@ impl HolidaysApi {
             return Ok(Replayable::Replayed(response));
         }
         let new = body.read()?;
-        let (mut tx, _) = begin(&clinic, &who).await?;
+        let mut tx = begin(&clinic, &who).await?;
         let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
             Found::Done(response) => return Ok(Replayable::Replayed(response)),
             Found::New(kept) => kept,
@@ -113,7 +112,7 @@ impl HolidaysApi {
         if_match: IfMatch,
         body: Input<HolidayRequest>,
     ) -> Result<Stored<HolidayView>, Problem> {
-        let (mut tx, doctors) = begin(&clinic, &who).await?;
+        let mut tx = begin(&clinic, &who).await?;
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         body.accept()?;
         if_match.require(ETag(before.version))?;
@@ -122,10 +121,7 @@ impl HolidaysApi {
         if new.resolve.is_none() && affected.total > 0 {
             return Err(staff::bookings_affected(tx, &who, &affected).await);
         }
-        let within = time::around_days(before.first_day, before.last_day);
-        let sat = gained::before(&mut tx, &doctors, within).await?;
         let after = store::update(&mut tx, id.0, &new).await?;
-        sat.note_gained(&mut tx).await?;
         let act = Act::new("holiday.changed", "holiday", id.0);
         let details = json!({ "from": before, "to": after, "bookings_kept": affected.total });
         audit::record(&mut tx, act.details(details)).await?;
@@ -143,14 +139,11 @@ impl HolidaysApi {
         if_match: IfMatch,
         nothing: NoBody,
     ) -> Result<Done, Problem> {
-        let (mut tx, doctors) = begin(&clinic, &who).await?;
+        let mut tx = clinic.begin(who.actor()).await?;
         let before = store::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         if_match.honour(ETag(before.version))?;
         nothing.read()?;
-        let within = time::around_days(before.first_day, before.last_day);
-        let sat = gained::before(&mut tx, &doctors, within).await?;
         store::delete(&mut tx, id.0).await?;
-        sat.note_gained(&mut tx).await?;
         let act = Act::new("holiday.deleted", "holiday", id.0);
         audit::record(&mut tx, act.details(json!({ "holiday": before }))).await?;
         tx.commit().await?;
@@ -159,11 +152,10 @@ impl HolidaysApi {
 }
 
 /// Opens a change of holidays with the locks of everybody who may be booked: no booking slips in between what is read here and
-/// what is written. Those doctors, too.
-async fn begin(clinic: &Clinic, who: &May<WritePlaces>) -> Result<(Tx, Vec<DoctorId>), Problem> {
+/// what is written.
+async fn begin(clinic: &Clinic, who: &May<WritePlaces>) -> Result<Tx, Problem> {
     let doctors = store::doctors(&mut clinic.read().await?).await?;
-    let tx = clinic.begin_telling(who.actor(), &doctors).await?;
-    Ok((tx, doctors.into_iter().map(DoctorId).collect()))
+    clinic.begin_locking(who.actor(), &doctors).await
 }
 
 /// The visits that stand in a holiday. Refuses one where there is no such location.

@@ -130,7 +130,7 @@ impl ImportsApi {
         let mut faults = sheet.faults;
         let hours = availability::read(&sheet.rows, &names, &frame, &mut faults);
         let doctors: Vec<Uuid> = hours.keys().map(|doctor| doctor.0).collect();
-        let mut tx = clinic.begin_telling(who.actor(), &doctors).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &doctors).await?;
         let mut kept = None;
         if !dry_run {
             kept = match key.begin(&mut tx, who.account, asked(&bytes, "availability")).await? {

@@ -2,7 +2,6 @@
 //! book, how long a freed time is kept, when to remind, and where video visits take place.
 
 pub mod api;
-pub mod freed;
 mod model;
 mod store;
 

@@ -5,12 +5,11 @@ use serde_json::json;
 
 use super::reply::Offered;
 use super::store;
-use crate::appointments::{AppointmentView, BookError, Booker, hold};
+use crate::appointments::{AppointmentView, BookError, Booker, freed, hold};
 use crate::audit::{self, Act};
 use crate::db::Tx;
 use crate::live;
 use crate::outbox;
-use crate::scheduling::freed;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {

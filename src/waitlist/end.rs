@@ -8,7 +8,7 @@ use serde_json::json;
 use super::reply::{OfferStatus, Offered};
 use super::store;
 use crate::actor::Actor;
-use crate::appointments::hold;
+use crate::appointments::{freed, hold};
 use crate::audit::{self, Act};
 use crate::chores::{Chore, Outcome};
 use crate::db::Tx;
@@ -16,7 +16,6 @@ use crate::error::Problem;
 use crate::ids::{AppointmentId, HoldId};
 use crate::live;
 use crate::outbox;
-use crate::scheduling::freed;
 use crate::tenancy::Clinic;
 
 /// The name of the chore that ends an offer.

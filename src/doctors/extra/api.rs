@@ -10,7 +10,7 @@ use crate::audit::{self, Act};
 use crate::auth::May;
 use crate::auth::may::{ReadPlaces, WritePlaces};
 use crate::db::{self, Tx};
-use crate::doctors::{gained, store as doctors};
+use crate::doctors::store as doctors;
 use crate::error::{FieldError, Problem};
 use crate::http::context::Here;
 use crate::http::etag::{ETag, IfMatch};
@@ -20,7 +20,6 @@ use crate::http::page::Listing;
 use crate::http::path::Path;
 use crate::http::payload::{Created, Done, Payload, Stored};
 use crate::ids::{DoctorId, ExtraHoursId};
-use crate::time;
 
 /// Extra days of doctors.
 pub struct ExtraHoursApi;
@@ -61,7 +60,7 @@ impl ExtraHoursApi {
         if let Some(response) = key.first_answer(&clinic, who.account, body_sha256).await? {
             return Ok(Replayable::Replayed(response));
         }
-        let mut tx = clinic.begin_telling(who.actor(), &[id.0.0]).await?;
+        let mut tx = clinic.begin_locking(who.actor(), &[id.0.0]).await?;
         doctors::lock(&mut tx, id.0).await?.ok_or_else(Problem::not_found)?;
         let new = body.read()?;
         let kept = match key.begin(&mut tx, who.account, body_sha256).await? {
@@ -71,11 +70,8 @@ impl ExtraHoursApi {
         if !doctors::places(&mut tx).await?.contains(&new.location_id) {
             return Err(fault("/location_id", "not_found", "no such location"));
         }
-        let within = time::around_days(new.day, new.day);
-        let before = gained::before(&mut tx, &[id.0], within).await?;
         let extra = store::insert(&mut tx, id.0, &new).await.map_err(overlapping)?;
         refuse_over_weekly_hours(&mut tx, id.0, &extra).await?;
-        before.note_gained(&mut tx).await?;
         let version = doctors::touch(&mut tx, id.0).await?;
         let act = Act::new("doctor.extra_hours_given", "extra_hours", extra.id);
         let details = json!({ "doctor_id": id.0, "extra_hours": extra });

@@ -1,10 +1,10 @@
-//! A time that is given back, or that a doctor's hours have gained, is noted in the transaction that frees it: whoever has others waiting for one looks at it next
+//! A time that is given back is noted, in the transaction that gives it back: whoever has others waiting for one looks at it next
 //! (a chore, so no restart loses it).
 
 use crate::chores::{self, NewChore};
 use crate::db::Tx;
+use crate::doctors::hours::Span;
 use crate::ids::{DoctorId, FreedTimeId, HoldId};
-use crate::time::Span;
 
 /// The name of the chore of a freed time. Its subject is the time's row.
 pub const NAME: &str = "time_freed";
