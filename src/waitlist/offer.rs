@@ -104,8 +104,13 @@ async fn offer_to_the_first(
             continue;
         }
         for time in times {
-            if offer(clinic, waiting, doctor, time, &terms).await? {
-                return Ok(Found::Somebody);
+            match offer(clinic, waiting, doctor, time, &terms).await? {
+                Offered::Made => return Ok(Found::Somebody),
+                Offered::Considers => {
+                    found = Found::Later;
+                    break;
+                }
+                Offered::Gone => {}
             }
         }
     }
@@ -138,27 +143,36 @@ impl Terms {
     }
 }
 
-/// Keeps a time for one who waits, and tells him; false when either is not to be had any more.
+/// What came of offering somebody a time.
+enum Offered {
+    Made,
+    /// He was offered another meanwhile: times that are freed together are looked at side by side. Or he has left the list.
+    Considers,
+    /// It is not to be had any more, or not by him.
+    Gone,
+}
+
+/// Keeps a time for one who waits, and tells him.
 async fn offer(
     clinic: &Clinic,
     to: &Waiting,
     doctor: DoctorId,
     time: &Open,
     terms: &Terms,
-) -> Result<bool, Problem> {
+) -> Result<Offered, Problem> {
     let wanted = to.request(doctor, time.location_id, time.span);
     let mut tx = clinic.begin_telling(Actor::platform(), &wanted.subjects()).await?;
     let now = tx.now();
-    let Some(until) = terms.until(time, now) else { return Ok(false) };
+    let Some(until) = terms.until(time, now) else { return Ok(Offered::Gone) };
     if !store::still_waits(&mut tx, to.id).await? {
-        return Ok(false);
+        return Ok(Offered::Considers);
     }
     let by = Booker { only_patient: Some(to.patient_id) };
     let held = match hold::hold(&mut tx, &wanted, by, until, now).await {
         Ok(held) => held,
         Err(BookError::Db(error)) => return Err(error.into()),
         // Somebody was faster, or the patient has another visit then.
-        Err(_) => return Ok(false),
+        Err(_) => return Ok(Offered::Gone),
     };
     let made = NewOffer {
         id: held.id,
@@ -172,7 +186,7 @@ async fn offer(
     store::insert_offer(&mut tx, &made).await?;
     tell(&mut tx, to, &made).await?;
     tx.commit().await?;
-    Ok(true)
+    Ok(Offered::Made)
 }
 
 async fn tell(tx: &mut Tx, to: &Waiting, offer: &NewOffer) -> sqlx::Result<()> {

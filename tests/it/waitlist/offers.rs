@@ -1,7 +1,5 @@
 //! Whom a freed time is offered to.
 
-use chrono::{DateTime, Datelike, Utc, Weekday};
-
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -292,68 +290,27 @@ async fn in_a_clinics_quiet_hours_a_time_is_kept_until_after_them() {
     assert!((4 * 60..=5 * 60).contains(&kept), "three hours of night, then an hour: {kept}");
 }
 
-/// An extra day, an absence or a holiday taken back, longer weekly hours: what a doctor did not sit at before. The first waits for
-/// times before anybody sits.
+/// They are looked at side by side, and who is offered one of them considers it: the others are kept on record for him.
 #[tokio::test(flavor = "multi_thread")]
-async fn hours_that_a_doctor_gains_are_offered_too() {
+async fn times_that_are_freed_together_are_offered_one_after_the_other() {
     let (_platform, clinic) = TestClinic::new().await;
-    let (desk, admin) = (clinic.desk().await, clinic.admin().await);
-    let doctor = format!("/doctors/{}", clinic.doctor);
-    let first = waits(&clinic, &desk, clinic.patients[0], json!({ "to_time": "07:00" })).await;
+    let desk = clinic.desk().await;
+    let mut series = clinic.visit_of(clinic.patients[1], TEN);
+    (series["every_days"], series["count"]) = (json!(1), json!(8));
+    let series = desk.post("/appointments/series", &series).await.expect(201).id();
+    let waiting = waits(&clinic, &desk, clinic.patients[0], json!({})).await;
 
-    let extra = json!({
-        "location_id": clinic.location, "day": "2099-01-04", "starts_at": "06:00", "ends_at": "06:30",
-    });
-    admin.post(&format!("{doctor}/extra-hours"), &extra).await.expect(201);
-    until("it is offered", async || status(&desk, &first).await == "offered").await;
-    assert_eq!(entry(&desk, &first).await["offer"]["starts_at"], "2099-01-04T00:30:00Z");
-    accept(&desk, &first).await.expect(200);
+    desk.delete(&format!("/appointments/series/{series}")).await.expect(200);
 
-    // On these days the doctor sat all along: only what an absence or a holiday took away comes back.
-    let away = json!({ "starts_at": TEN, "ends_at": HALF_PAST });
-    let away = admin.post(&format!("{doctor}/time-off"), &away).await.expect(201).id();
-    let holiday = json!({ "first_day": "2099-01-12", "name": "Pongal" });
-    let holiday = admin.post("/holidays", &holiday).await.expect(201).id();
-    let second = waits(&clinic, &desk, clinic.patients[1], json!({})).await;
-    admin.delete(&format!("{doctor}/time-off/{away}")).await.expect(204);
-    until("it is offered", async || status(&desk, &second).await == "offered").await;
-    let offered = async || entry(&desk, &second).await["offer"]["starts_at"].clone();
-    assert_eq!(offered().await, TEN);
-    decline(&desk, &second).await.expect(200);
-    admin.delete(&format!("/holidays/{holiday}")).await.expect(204);
-    until("the holiday is offered", async || offered().await.as_str() > Some(TEN)).await;
-    let day = offered().await;
-    assert!(day.as_str().unwrap().starts_with("2099-01-12"), "{day}");
-    decline(&desk, &second).await.expect(200);
+    let mut offered = std::collections::BTreeSet::new();
+    for _ in 0..8 {
+        until("he is asked", async || status(&desk, &waiting).await == "offered").await;
+        until_looked(&clinic).await;
+        let starts_at = entry(&desk, &waiting).await["offer"]["starts_at"].clone();
+        assert!(offered.insert(starts_at.to_string()), "{starts_at} once more");
+        decline(&desk, &waiting).await.expect(200);
+    }
     until_looked(&clinic).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn new_weekly_hours_are_offered_where_they_are_new() {
-    let (_platform, clinic) = TestClinic::new().await;
-    let (desk, admin) = (clinic.desk().await, clinic.admin().await);
-    let path = format!("/doctors/{}/availability", clinic.doctor);
-    let stood = admin.get(&path).await.expect(200);
-    let mut lines = stood.body["items"].as_array().unwrap().clone();
-    lines.iter_mut().for_each(|line| drop(line.as_object_mut().unwrap().remove("id")));
-    let early_on = |weekday| {
-        json!({
-            "location_id": clinic.location, "weekday": weekday, "starts_at": "06:00", "ends_at": "07:00", "breaks": [],
-        })
-    };
-    lines.push(early_on(6));
-    admin.put(&path, "*", &json!({ "items": lines })).await.expect(200);
-    assert_eq!(clinic.count("select count(*) from freed_times").await, 0, "nobody waits");
-    let early = waits(&clinic, &desk, clinic.patients[0], json!({ "to_time": "07:00" })).await;
-    let usual = waits(&clinic, &desk, clinic.patients[1], json!({ "from_time": "08:00" })).await;
-
-    lines.push(early_on(7));
-    admin.put(&path, "*", &json!({ "items": lines })).await.expect(200);
-
-    until("the new hour is offered", async || status(&desk, &early).await == "offered").await;
-    let starts_at = entry(&desk, &early).await["offer"]["starts_at"].clone();
-    let starts_at: DateTime<Utc> = serde_json::from_value(starts_at).unwrap();
-    assert_eq!(starts_at.weekday(), Weekday::Sun, "on Saturdays it was free before");
-    until_looked(&clinic).await;
-    assert_eq!(status(&desk, &usual).await, "waiting", "the doctor sat then before");
+    assert_eq!(status(&desk, &waiting).await, "waiting");
+    assert_eq!(clinic.count("select count(*) from freed_times").await, 0);
 }
