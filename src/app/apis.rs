@@ -125,3 +125,42 @@ pub fn clinic_description() -> Value {
 pub fn platform_description() -> Value {
     openapi::complete(&platform_service().spec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Routes are judged by what the description is made from, not by the description: they say the same.
+    #[test]
+    fn what_an_operation_takes_is_what_its_description_says() {
+        for (description, operations) in [
+            (clinic_description(), clinic_operations()),
+            (platform_description(), platform_operations()),
+        ] {
+            let paths = description["paths"].as_object().unwrap();
+            assert!(paths.len() > 10);
+            for (path, methods) in paths {
+                let asked: Vec<&str> = path
+                    .split('/')
+                    .map(|part| if part.starts_with('{') { "some" } else { part })
+                    .collect();
+                let asked = format!("/api/v1{}", asked.join("/"));
+                for (method, operation) in methods.as_object().unwrap() {
+                    let method = method.to_uppercase();
+                    let parameters = operation["parameters"].as_array().unwrap();
+                    let takes = operations.takes(&method, &asked);
+                    assert_eq!(
+                        (takes.query, takes.body, takes.token),
+                        (
+                            parameters.iter().any(|parameter| parameter["in"] == "query"),
+                            operation["requestBody"].is_object(),
+                            !operation["security"].as_array().unwrap().is_empty(),
+                        ),
+                        "{method} {path}"
+                    );
+                    assert!(operations.allowed(&asked).contains(&method), "{method} {path}");
+                }
+            }
+        }
+    }
+}
