@@ -159,7 +159,16 @@ async fn a_sealer_that_dies_in_the_middle_leaves_a_whole_chain_behind() {
         .unwrap();
     let sealer = tokio::spawn({
         let (pool, key) = (log.pool(), log.key.clone());
-        async move { seal(&mut pool.acquire().await.unwrap(), &key).await.map(drop) }
+        async move {
+            let mut conn = pool.acquire().await.unwrap();
+            // Other tests' transactions, on the same server, may be older than the rows for a while.
+            loop {
+                if let Err(error) = seal(&mut conn, &key).await {
+                    break error;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
     });
     let stuck = "select count(*) from pg_stat_activity
                  where datname = current_database() and wait_event_type = 'Lock'";
@@ -171,7 +180,7 @@ async fn a_sealer_that_dies_in_the_middle_leaves_a_whole_chain_behind() {
     let mut superuser = log.database.superuser().await;
     let killed: i64 = sqlx::query_scalar(kill).fetch_one(&mut superuser).await.unwrap();
     assert_eq!(killed, 1);
-    assert!(sealer.await.unwrap().is_err());
+    sealer.await.unwrap();
     block.rollback().await.unwrap();
     assert_eq!(
         log.count("select count(*) from audit_seals").await,
