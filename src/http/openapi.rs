@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::auth::may::PERMISSIONS;
 
-/// Which methods a path has, and what each takes. Made from what the description is made from, so that they cannot disagree;
+/// Which methods a path has, and what each takes. Made from what the description is made from (a test holds them together),
 /// not from itself, which is large and seldom read.
 #[derive(Default)]
 pub struct Operations {
