@@ -15,12 +15,12 @@ const LARGE: [&str; 3] = ["patients", "appointments", "claims"];
 
 /// A clinic with enough in it that an index pays.
 async fn busy_clinic() -> (TestPlatform, TestClinic) {
+    clinic_with(3_000, 12_000).await
+}
+
+async fn clinic_with(patients: usize, appointments: usize) -> (TestPlatform, TestClinic) {
     let (platform, clinic) = TestClinic::new().await;
-    let shape = LoadShape {
-        patients: 3_000,
-        appointments: 12_000,
-        time_zone: "Asia/Kolkata".parse().unwrap(),
-    };
+    let shape = LoadShape { patients, appointments, time_zone: "Asia/Kolkata".parse().unwrap() };
     let plan = Plan::load(&shape, 1, platform.clock.now()).unwrap();
     let mut connection = clinic.connection().await;
     let mut tx = connection.begin().await.unwrap();
@@ -108,7 +108,44 @@ async fn a_day_at_the_desk_reads_no_large_table_whole() {
     }
 }
 
-/// The test above sees a table that is read whole.
+/// Also where so few are there that a planner may think it all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_one_goes_through_nobody_elses_visits() {
+    for whose in ["doctor", "patient", "location"] {
+        let (mut platform, clinic) = clinic_with(30, 250).await;
+        let mut connection = clinic.connection().await;
+        // Whoever has fewest.
+        let sql =
+            format!("select {whose}_id, count(*) from appointments group by 1 order by 2 limit 1");
+        let (id, count): (uuid::Uuid, i64) =
+            sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let desk = clinic.desk().await;
+        read_whole(&clinic, false).await;
+        let before = visits_read(&clinic).await;
+
+        let query = format!("{whose}_id={id}&from=2000-01-01T00:00:00Z&to=2199-01-01T00:00:00Z");
+        let list = desk.get(&format!("/appointments?{query}")).await.expect(200);
+        platform.stop().await;
+
+        assert_eq!(list.body["items"].as_array().unwrap().len() as i64, count.min(50), "{whose}");
+        read_whole(&clinic, true).await;
+        let read = visits_read(&clinic).await - before;
+        assert!(
+            (1..=count).contains(&read),
+            "{read} visits were read, of its own a {whose} has {count}"
+        );
+    }
+}
+
+/// Rows of visits that statements have read, through an index or not.
+async fn visits_read(clinic: &TestClinic) -> i64 {
+    let sql = "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'appointments'";
+    let mut connection = clinic.connection().await;
+    sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+}
+
+/// The first test here sees a table that is read whole.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_is_read_whole_shows() {
     let (_platform, clinic) = TestClinic::new().await;

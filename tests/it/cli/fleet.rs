@@ -11,8 +11,8 @@ use super::registry;
 use crate::support::{Ran, TestPlatform, nadi};
 
 /// This binary's level, and the one before.
-const LEVEL: i32 = 17;
-const BEFORE: i32 = 16;
+const LEVEL: i32 = 18;
+const BEFORE: i32 = 17;
 
 struct Fleet {
     platform: TestPlatform,
@@ -45,9 +45,12 @@ impl Fleet {
         assert_eq!(migrate::tenant_level(), LEVEL, "undo the newest migration here instead");
         self.execute(
             slug,
-            "drop table waitlist_offers, freed_times, waitlist;
-             delete from refinery_schema_history where version = 17;
-             update clinic_identity set schema_level = 16",
+            "drop index appointments_doctor, appointments_patient, appointments_location;
+             create index appointments_doctor on appointments (doctor_id, lower(during));
+             create index appointments_patient on appointments (patient_id, lower(during));
+             create index appointments_location on appointments (location_id, lower(during));
+             delete from refinery_schema_history where version = 18;
+             update clinic_identity set schema_level = 17",
         )
         .await;
     }
