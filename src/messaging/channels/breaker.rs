@@ -17,6 +17,8 @@ const FIRST_REST: Duration = Duration::from_secs(15);
 const LONGEST_REST: Duration = Duration::from_secs(300);
 /// A probe that says nothing for so long is given up, and another may go.
 const PROBE_LIMIT: Duration = Duration::from_secs(90);
+/// While a probe is under way others ask again after this: most answer within a second, and what is due should not wait long.
+const PROBE_ANSWERS: Duration = Duration::from_secs(5);
 
 /// What one call says about the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,14 +103,14 @@ impl Breaker {
     /// When it is open.
     pub fn enter(&mut self, now: Instant) -> Result<u64, Closed> {
         self.touched = now;
-        let wait = match self.state {
+        let (until, at_most) = match self.state {
             State::Closed => return Ok(self.generation),
             State::Shut => return Err(Closed::UntilSettingsChange),
-            State::Open { until } => until,
-            State::HalfOpen { since } => since + PROBE_LIMIT,
+            State::Open { until } => (until, LONGEST_REST),
+            State::HalfOpen { since } => (since + PROBE_LIMIT, PROBE_ANSWERS),
         };
-        if now < wait {
-            return Err(Closed::For(wait - now));
+        if now < until {
+            return Err(Closed::For((until - now).min(at_most)));
         }
         self.become_(State::HalfOpen { since: now });
         Ok(self.generation)
@@ -220,6 +222,19 @@ mod tests {
         assert!(breaker.enter(now + seconds(16)).is_ok());
         failing(&mut breaker, 4, now + seconds(16));
         assert!(breaker.enter(now + seconds(16)).is_ok(), "it starts afresh");
+    }
+
+    #[test]
+    fn who_is_due_with_a_probe_waits_seconds_for_it() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(now);
+        failing(&mut breaker, 5, now);
+        let probe = breaker.enter(now + seconds(15)).unwrap();
+
+        assert_eq!(breaker.enter(now + seconds(15)), Err(Closed::For(seconds(5))));
+        assert_eq!(breaker.enter(now + seconds(102)), Err(Closed::For(seconds(3))));
+        breaker.note(probe, Verdict::Alive, now + seconds(103));
+        assert!(breaker.enter(now + seconds(103)).is_ok());
     }
 
     #[test]
