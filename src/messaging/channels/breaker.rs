@@ -103,14 +103,16 @@ impl Breaker {
     /// When it is open.
     pub fn enter(&mut self, now: Instant) -> Result<u64, Closed> {
         self.touched = now;
-        let (until, at_most) = match self.state {
+        let wait = match self.state {
             State::Closed => return Ok(self.generation),
             State::Shut => return Err(Closed::UntilSettingsChange),
-            State::Open { until } => (until, LONGEST_REST),
-            State::HalfOpen { since } => (since + PROBE_LIMIT, PROBE_ANSWERS),
+            State::Open { until } => until.saturating_duration_since(now),
+            State::HalfOpen { since } => {
+                (since + PROBE_LIMIT).saturating_duration_since(now).min(PROBE_ANSWERS)
+            }
         };
-        if now < until {
-            return Err(Closed::For((until - now).min(at_most)));
+        if !wait.is_zero() {
+            return Err(Closed::For(wait));
         }
         self.become_(State::HalfOpen { since: now });
         Ok(self.generation)
