@@ -25,7 +25,8 @@ pub struct PatientsApi;
 /// Which patients.
 #[derive(Object)]
 pub struct ListPatients {
-    /// Part of a name in any script (slips included), of a phone number, or a patient number.
+    /// Part of a name in any script (slips included; a name in an Indian script also as it is spelt in Latin letters), of a phone
+    /// number, or a patient number.
     search: Option<String>,
     /// 1 to 200; 50 unless given.
     limit: Option<i64>,

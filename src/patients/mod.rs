@@ -1,4 +1,5 @@
-//! The people a clinic cares for: found by part of a name in any script, by phone or by number; never lost.
+//! The people a clinic cares for: found by part of a name in any script (one in an Indian script also as it is
+//! spelt in Latin letters), by phone or by number; never lost.
 
 pub mod api;
 mod model;

@@ -11,8 +11,8 @@ use super::registry;
 use crate::support::{Ran, TestPlatform, nadi};
 
 /// This binary's level, and the one before.
-const LEVEL: i32 = 18;
-const BEFORE: i32 = 17;
+const LEVEL: i32 = 19;
+const BEFORE: i32 = 18;
 
 struct Fleet {
     platform: TestPlatform,
@@ -45,12 +45,13 @@ impl Fleet {
         assert_eq!(migrate::tenant_level(), LEVEL, "undo the newest migration here instead");
         self.execute(
             slug,
-            "drop index appointments_doctor, appointments_patient, appointments_location;
-             create index appointments_doctor on appointments (doctor_id, lower(during));
-             create index appointments_patient on appointments (patient_id, lower(during));
-             create index appointments_location on appointments (location_id, lower(during));
-             delete from refinery_schema_history where version = 18;
-             update clinic_identity set schema_level = 17",
+            "alter table patients drop column name_folded;
+             alter table patients add column name_folded text not null generated always as (lower(full_name)) stored;
+             create index patients_name_search on patients using gin (name_folded gin_trgm_ops) with (fastupdate = off)
+               where deleted_at is null;
+             drop function latin_spellings;
+             delete from refinery_schema_history where version = 19;
+             update clinic_identity set schema_level = 18",
         )
         .await;
     }
