@@ -46,7 +46,8 @@ pub struct TestPlatform {
     stop: CancellationToken,
     serving: Option<JoinHandle<anyhow::Result<()>>>,
     owns_database: bool,
-    folder: tempfile::TempDir,
+    /// Where the inbox is.
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// `password-of-the-tests`, hashed as cheaply as argon2id allows: what is tested is not the hash.
@@ -77,16 +78,19 @@ impl TestPlatform {
         let create = format!("create database {database} template {template}");
         roles::execute(&mut connection, create).await.unwrap();
         roles::close_to_public(&mut connection, &database).await.unwrap(); // as `nadi migrate central` leaves it
-        Self::on(server, database, options, Clock::system(), true).await
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let inbox = Arc::new(Inbox::new(folder.path().join("inbox.jsonl")));
+        Self::on(server, database, options, Clock::system(), (folder, inbox), true).await
     }
 
-    /// A second instance on the same central database.
+    /// A second instance on the same central database. Whichever of the two sends a message, it comes to the same inbox.
     pub async fn another_instance(&self) -> Self {
         Self::on(
             self.server,
             self.database.clone(),
             self.options.clone(),
             self.clock.clone(),
+            (self.folder.clone(), self.inbox.clone()),
             false,
         )
         .await
@@ -101,6 +105,7 @@ impl TestPlatform {
         database: String,
         options: Options,
         clock: Clock,
+        (folder, inbox): (Arc<tempfile::TempDir>, Arc<Inbox>),
         owns_database: bool,
     ) -> Self {
         let core = || {
@@ -108,8 +113,6 @@ impl TestPlatform {
             let settings = Settings::read(settings.into_iter()).unwrap();
             Core::new(settings, clock.clone()).unwrap()
         };
-        let folder = tempfile::tempdir().unwrap();
-        let inbox = Arc::new(Inbox::new(folder.path().join("inbox.jsonl")));
         let mode = Mode {
             inbox: (!options.no_inbox).then(|| inbox.clone()),
             demo_links: Vec::new(),
