@@ -39,6 +39,8 @@ struct Parked {
 pub(super) struct Desk {
     free: usize,
     closing: usize,
+    /// Pools of which a caller has a connection.
+    busy: usize,
     lanes: HashMap<LaneId, Lane>,
     /// All idle connections of the server, the one idle longest first.
     idle: BTreeMap<u64, Parked>,
@@ -54,6 +56,7 @@ impl Desk {
         Desk {
             free: permits,
             closing: 0,
+            busy: 0,
             lanes: HashMap::new(),
             idle: BTreeMap::new(),
             turns: VecDeque::new(),
@@ -83,7 +86,7 @@ impl Desk {
         enough
     }
 
-    /// The pool's idle connection used last, else why there is none to wait for.
+    /// The pool's idle connection used last, if it is the caller's turn; else why there is none to wait for.
     pub(super) fn take_idle(
         &mut self,
         id: LaneId,
@@ -93,7 +96,11 @@ impl Desk {
             return Err(AcquireError::Closed);
         };
         lane.used_at = now;
-        if let Some(key) = lane.stash.pop_back() {
+        if lane.waiters.is_empty()
+            && lane.may_go(1, self.busy, now) > 0
+            && let Some(key) = lane.stash.pop_back()
+        {
+            self.recount(id);
             return Ok(self.idle.remove(&key).map(|parked| parked.link));
         }
         lane.hopeless(now).map_or(Ok(None), Err)
@@ -122,8 +129,12 @@ impl Desk {
         }
     }
 
-    /// Gives free permits to pools in turn, then makes room for those that still wait.
+    /// Gives idle connections to those who wait for them and free permits to pools in turn, then makes room for those that
+    /// still wait.
     pub(super) fn serve(&mut self, now: Instant, deeds: &mut Vec<Deed>) {
+        for turn in 0..self.turns.len() {
+            self.hand_out(self.turns[turn], now);
+        }
         let mut passed_over = 0;
         while self.free > 0 && passed_over < self.turns.len() {
             let Some(id) = self.turns.pop_front() else { break };
@@ -134,7 +145,7 @@ impl Desk {
             }
             self.turns.push_back(id);
             // A caller in the queue keeps its pool alive.
-            if lane.wants(now) > 0
+            if lane.wants(self.busy, now) > 0
                 && let Some(pool) = lane.pool.upgrade()
             {
                 self.free -= 1;
@@ -156,7 +167,7 @@ impl Desk {
         let mut coming = self.closing;
         for turn in 0..self.turns.len() {
             let id = self.turns[turn];
-            let wants = self.lanes.get(&id).map_or(0, |lane| lane.wants(now));
+            let wants = self.lanes.get(&id).map_or(0, |lane| lane.wants(self.busy, now));
             for _ in 0..wants {
                 if coming > 0 {
                     coming -= 1;
@@ -187,7 +198,7 @@ impl Desk {
         others
             .filter_map(|id| self.lanes.get(id))
             .filter(|lane| lane.may_take_from(giving, now))
-            .map(|lane| lane.wants(now))
+            .map(|lane| lane.wants(self.busy, now))
             .sum()
     }
 
@@ -203,7 +214,7 @@ impl Desk {
     pub(super) fn place(
         &mut self,
         pool: &Arc<PoolInner>,
-        mut link: Link,
+        link: Link,
         now: Instant,
         deeds: &mut Vec<Deed>,
     ) {
@@ -217,19 +228,54 @@ impl Desk {
             return;
         }
         lane.own_turns = if others_wait { lane.own_turns + 1 } else { 0 };
-        while let Some(waiter) = lane.waiters.pop_front() {
-            match waiter.answer.send(Ok(Conn::idle(pool.clone(), link))) {
-                Err(Ok(mut unheard)) => match unheard.take_link() {
-                    Some(back) => link = back,
-                    None => return,
-                },
-                _ => return,
-            }
-        }
-        self.next_id += 1;
-        lane.stash.push_back(self.next_id);
         lane.used_at = now;
-        self.idle.insert(self.next_id, Parked { lane: pool.lane, link, since: now });
+        self.park(pool.lane, link, now);
+        self.hand_out(pool.lane, now);
+        self.recount(pool.lane);
+        // Its own callers may have to wait for it yet, and others must not wait for them.
+        if others_wait && self.free == 0 {
+            self.make_room(now, deeds);
+        }
+    }
+
+    /// After a caller was given a connection of the pool, or has given one back.
+    fn recount(&mut self, id: LaneId) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        match (lane.busy, lane.in_use() > 0) {
+            (false, true) => self.busy += 1,
+            (true, false) => self.busy -= 1,
+            _ => return,
+        }
+        lane.busy = !lane.busy;
+    }
+
+    fn park(&mut self, id: LaneId, link: Link, now: Instant) {
+        let key = self.new_id();
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.stash.push_back(key);
+            self.idle.insert(key, Parked { lane: id, link, since: now });
+        }
+    }
+
+    /// Gives a pool's idle connections, the one used last first, to its callers who may go.
+    fn hand_out(&mut self, id: LaneId, now: Instant) {
+        loop {
+            let Some(lane) = self.lanes.get_mut(&id) else { return };
+            if lane.may_go(lane.waiters.len(), self.busy, now) == 0 {
+                return;
+            }
+            // A caller in the queue keeps its pool alive, and so does a connection: neither can go while we hold the lock.
+            let Some(pool) = lane.pool.upgrade() else { return };
+            let Some(parked) = lane.stash.pop_back().and_then(|key| self.idle.remove(&key)) else {
+                return;
+            };
+            let Some(waiter) = lane.waiters.pop_front() else { return };
+            let unheard = waiter.answer.send(Ok(Conn::idle(pool, parked.link))).err();
+            if let Some(link) = unheard.and_then(Result::ok).and_then(|mut conn| conn.take_link()) {
+                self.park(id, link, now);
+            }
+            self.recount(id);
+        }
     }
 
     /// Closes a connection; its permit is free when the backend has gone.
@@ -241,6 +287,7 @@ impl Desk {
                 lane.dismiss(&error);
             }
         }
+        self.recount(id);
         deeds.push(Deed::SeeOff(id, link));
     }
 

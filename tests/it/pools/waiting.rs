@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use nadi::tenancy::pools::{AcquireError, Pool, PoolSettings};
 
 use super::cluster::Cluster;
@@ -81,6 +82,38 @@ async fn a_short_wait_closes_no_connection_of_another_pool() {
     let (own, another) = (poor.acquire().await.unwrap(), poor.acquire().await.unwrap());
     assert_eq!((server.figures().evicted, server.figures().opened), (1, 5));
     drop((own, another));
+}
+
+#[tokio::test]
+async fn beside_a_busy_pool_another_uses_its_share_at_once_and_more_after_a_wait() {
+    let cluster = Cluster::shared().await;
+    let connect = cluster.database("share").await;
+    let server = server(20);
+    let pool = || Pool::new(server.clone(), settings(connect.clone()), any());
+    let (crowd, other) = (pool(), pool());
+    drop(futures_util::future::join_all((0..3).map(|_| other.acquire())).await);
+    // Alone a pool has as many as it may hold, at once.
+    let all: Vec<_> = futures_util::future::join_all((0..4).map(|_| crowd.acquire())).await;
+
+    let (mut one, two) = (other.acquire().await.unwrap(), other.acquire().await.unwrap());
+    let first = pid(&mut one).await;
+    let mut again = {
+        let mut waits = Box::pin(other.acquire());
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        drop(one);
+        waits.await.unwrap()
+    };
+
+    assert_eq!(pid(&mut again).await, first);
+    assert_eq!(server.figures().opened, 7);
+    // Who waits in vain has the idle one, then a new one.
+    let (third, fourth) = (other.acquire().await.unwrap(), other.acquire().await.unwrap());
+    assert_eq!(server.figures().opened, 8);
+    drop((all, again, two, third, fourth));
+    assert_eq!((server.figures().idle, server.waiting()), (8, 0));
+    // Alone again, it has all of its own at once.
+    let at_once: Vec<_> = (0..4).filter_map(|_| other.acquire().now_or_never()).collect();
+    assert_eq!(at_once.len(), 4);
 }
 
 #[tokio::test]
