@@ -1,42 +1,13 @@
-//! Files of many rows: all of one or nothing, and everything that is wrong with it by row and column.
+//! Visits of the past and to come.
 
 use chrono::{Days, NaiveDate, Utc};
-use nadi::auth::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Connection;
 use uuid::Uuid;
 
-use crate::support::{Answer, Caller, TestClinic, until};
-
-async fn import(caller: &Caller, path: &str, file: &str) -> Answer {
-    let request = caller.request(Method::POST, &format!("/imports/{path}"));
-    caller.send(request.header("content-type", "text/csv").body(file.to_owned())).await
-}
-
-/// `(row, column, code)` of each fault of a dry run.
-fn faults(answer: &Answer) -> Vec<(i64, String, String)> {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    answer.body["faults"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|fault| (fault["row"].as_i64().unwrap(), text(&fault["column"]), text(&fault["code"])))
-        .collect()
-}
-
-fn owned<const N: usize>(faults: [(i64, &str, &str); N]) -> Vec<(i64, String, String)> {
-    faults.map(|(row, column, code)| (row, column.to_owned(), code.to_owned())).to_vec()
-}
-
-async fn numbers(clinic: &TestClinic) -> Vec<String> {
-    sqlx::query_scalar("select number from patients order by id")
-        .fetch_all(&mut clinic.connection().await)
-        .await
-        .unwrap()
-}
-
-const DOCTOR: &str = "doctor@shanti.example";
+use super::{DOCTOR, faults, import, numbers, owned};
+use crate::support::{TestClinic, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_book_of_past_and_coming_visits_is_taken_in_and_nobody_is_told() {
@@ -111,68 +82,6 @@ async fn a_book_of_past_and_coming_visits_is_taken_in_and_nobody_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_that_is_wrong_is_named_by_row_and_column_and_nothing_is_changed() {
-    let (_platform, clinic) = TestClinic::new().await;
-    let admin = clinic.admin().await;
-    let mut connection = clinic.connection().await;
-    sqlx::query("update locations set time_zone = 'Europe/Berlin'")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    sqlx::query("update patients set phone = '+919847012345'")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    let away = json!({ "starts_at": "2099-01-07T00:00:00Z", "ends_at": "2099-01-08T00:00:00Z" });
-    admin.post(&format!("/doctors/{}/time-off", clinic.doctor), &away).await.expect(201);
-    let patient = &numbers(&clinic).await[0];
-    let file = format!(
-        "patient,doctor,date,time,location,kind,status,duration_minutes,reason\n\
-         P-999999,nobody@x.example,2099-01-05,10:00,Nowhere,,,,\n\
-         +919847012345,{DOCTOR},5.1.2099,10,,,,,\n\
-         {patient},{DOCTOR},2099-03-29,02:30,,,,,\n\
-         {patient},{DOCTOR},2099-01-05,10:00,,home_visit,,long,\n\
-         {patient},{DOCTOR},2099-01-05,10:00,,,completed,,\n\
-         {patient},{DOCTOR},2020-01-05,10:00,,,booked,,\n\
-         {patient},{DOCTOR},2099-01-05,07:00,,,,,\n\
-         {patient},{DOCTOR},2099-01-07,10:00,,,,,\n\
-         {patient},{DOCTOR},2099-01-05,11:00,,,,,\n\
-         {patient},{DOCTOR},2099-01-05,11:15,,,,,one,more\n\
-         {patient},,2099-01-05,12:00,,,,,\n"
-    );
-
-    let tried = import(&admin, "appointments?dry_run=true", &file).await.expect(200);
-
-    let expected = owned([
-        (2, "patient", "not_found"),
-        (2, "doctor", "not_found"),
-        (2, "location", "not_found"),
-        (3, "patient", "ambiguous"),
-        (3, "date", "invalid_format"),
-        (3, "time", "invalid_format"),
-        (4, "time", "no_such_time"),
-        (5, "duration_minutes", "wrong_type"),
-        (5, "address", "required"),
-        (6, "status", "unknown_value"),
-        (7, "status", "unknown_value"),
-        (8, "time", "outside_hours"),
-        (9, "time", "on_leave"),
-        (11, "", "invalid_format"),
-        (11, "time", "slot_taken"),
-        (12, "doctor", "required"),
-    ]);
-    assert_eq!(faults(&tried), expected, "{}", tried.text);
-    assert!(tried.text.contains("by row 10"), "{}", tried.text);
-    let refused = import(&admin, "appointments", &file).await.expect(422);
-    let pointers: Vec<String> = refused.faults().into_iter().map(|fault| fault.0).collect();
-    let expected: Vec<String> =
-        expected.iter().map(|(row, column, _)| format!("/{row}/{column}")).collect();
-    assert_eq!(pointers, expected, "the real run says the same");
-    assert_eq!(clinic.count("select count(*) from appointments").await, 0);
-    assert_eq!(clinic.count("select count(*) from outbox where patient_id is not null").await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_hour_that_comes_twice_is_the_earlier_and_patients_are_told_where_asked_for() {
     let (_platform, clinic) = TestClinic::new().await;
     let admin = clinic.admin().await;
@@ -206,72 +115,6 @@ async fn an_hour_that_comes_twice_is_the_earlier_and_patients_are_told_where_ask
         clinic.count("select count(*) from outbox where purpose = 'appointment.booked'").await,
         1
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_file_of_ours_is_refused_before_anything_is_looked_at() {
-    let (_platform, clinic) = TestClinic::new().await;
-    let admin = clinic.admin().await;
-    admin.post("/imports/appointments", &json!({})).await.expect(415);
-    let wrong = import(&admin, "appointments", "patient,when\nx,y\n").await.expect(422);
-    let pointers: Vec<String> = wrong.faults().into_iter().map(|fault| fault.0).collect();
-    assert_eq!(pointers, ["/1/when", "/1/doctor", "/1/date", "/1/time"]);
-    let many = format!("patient,doctor,date,time\n{}", "a,b,c,d\n".repeat(501));
-    let many = import(&admin, "appointments", &many).await.expect(422);
-    assert_eq!(many.faults(), [("/502/".to_owned(), "too_long".to_owned())]);
-    let large = "x".repeat(1024 * 1024 + 1);
-    import(&admin, "availability", &large).await.expect(413);
-    assert_eq!(
-        import(&admin, "availability?dryrun=true", "doctor,weekday\n").await.expect(422).faults()
-            [0]
-        .0,
-        "dryrun"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn hours_are_replaced_doctor_by_doctor_all_of_a_file_or_nothing() {
-    let (_platform, clinic) = TestClinic::new().await;
-    let admin = clinic.admin().await;
-    let good = format!(
-        "doctor,location,weekday,starts_at,ends_at,breaks,valid_from\n\
-         {DOCTOR},,Monday,09:00,17:00,13:00-14:00; 16:00-16:15,\n\
-         {DOCTOR},{},2,10:00,24:00,,2026-01-01\n",
-        clinic.location
-    );
-    let bad = format!(
-        "{good}{DOCTOR},,mon,16:30,18:00,,\n{DOCTOR},,8,12:00,9,noon,\nx@x.example,Nowhere,,09:00,10:00,,\n"
-    );
-    let before = clinic.count("select count(*) from availability").await;
-
-    let tried = import(&admin, "availability?dry_run=true", &bad).await.expect(200);
-    assert_eq!(
-        faults(&tried),
-        owned([
-            (4, "starts_at", "overlaps"),
-            (5, "breaks", "invalid_format"),
-            (5, "weekday", "out_of_range"),
-            (5, "ends_at", "invalid_format"),
-            (6, "doctor", "not_found"),
-            (6, "location", "not_found"),
-            (6, "weekday", "required"),
-        ])
-    );
-    import(&admin, "availability", &bad).await.expect(422);
-    assert_eq!(clinic.count("select count(*) from availability").await, before);
-    let tried = import(&admin, "availability?dry_run=true", &good).await.expect(200);
-    assert_eq!(faults(&tried), []);
-    assert_eq!(clinic.count("select count(*) from availability").await, before);
-
-    let done = import(&admin, "availability", &good).await.expect(200);
-    assert_eq!((&done.body["doctors"], &done.body["lines"]), (&json!(1), &json!(2)));
-    let hours = admin.get(&format!("/doctors/{}/availability", clinic.doctor)).await.expect(200);
-    let lines = hours.body["items"].as_array().unwrap();
-    assert_eq!(lines.len(), 2);
-    assert_eq!(lines[0]["breaks"][1], json!({ "starts_at": "16:00", "ends_at": "16:15" }));
-    assert_eq!((&lines[1]["weekday"], &lines[1]["ends_at"]), (&json!(2), &json!("24:00")));
-    import(&admin, "availability", &good).await.expect(200);
-    import(&clinic.caller(Role::Receptionist).await, "availability", &good).await.expect(403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -362,6 +205,7 @@ async fn what_was_imported_has_ended_when_it_did_and_stays_so() {
 }
 
 /// Locks lie in one table of all clinics on a server: a file holds those of its few doctors, and none of its many patients.
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_does_not_lock_its_patients_and_loses_to_who_was_faster() {
     let (_platform, clinic) = TestClinic::new().await;
@@ -433,32 +277,6 @@ async fn a_file_does_not_lock_its_patients_and_loses_to_who_was_faster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_fault_of_a_row_hides_no_other_and_blank_lines_are_counted() {
-    let (_platform, clinic) = TestClinic::new().await;
-    let admin = clinic.admin().await;
-    let patient = clinic.patients[0];
-    let file = format!(
-        "patient,doctor,date,time,kind,duration_minutes,status\r\n\
-         P-999999,{DOCTOR},2099-01-05,10:00,xyz,5000,\r\n\r\n\r\n\
-         {patient},{DOCTOR},soon,10:00,xyz,,nonsense\r\n\
-         {patient},{DOCTOR},2099-01-05,,,,completed\r\n"
-    );
-
-    let tried = import(&admin, "appointments?dry_run=true", &file).await.expect(200);
-
-    let expected = [
-        (2, "patient", "not_found"),
-        (2, "kind", "unknown_value"),
-        (2, "duration_minutes", "out_of_range"),
-        (5, "date", "invalid_format"),
-        (5, "status", "unknown_value"),
-        (5, "kind", "unknown_value"),
-        (6, "time", "required"),
-    ];
-    assert_eq!(faults(&tried), owned(expected), "{}", tried.text);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_doctor_has_no_more_lines_from_a_file_than_by_hand() {
     let (_platform, clinic) = TestClinic::new().await;
     let admin = clinic.admin().await;
@@ -489,6 +307,7 @@ async fn a_doctor_has_no_more_lines_from_a_file_than_by_hand() {
 }
 
 /// As large as a file may be: it holds its doctors' locks meanwhile, so it must not take long.
+
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_visits_are_taken_in_at_once() {
     let (_platform, clinic) = TestClinic::new().await;
